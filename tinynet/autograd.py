@@ -1,0 +1,319 @@
+"""Reverse-mode automatic differentiation: the tensor, the graph, and the walk back through it.
+
+Let y = f(x) somewhere inside a computation that ends in one number L. Write dx for dL/dx, an array
+of x's shape, called the cotangent of x. If we know dy, the chain rule gives
+
+    dx_i = sum_j  dy_j * dy_j/dx_i
+
+so each operation needs to know one thing: how to turn dy into dx. It never builds the Jacobian
+dy_j/dx_i; it only multiplies by it from the left. `Function.backward` is that product.
+
+Running operations records a graph: each result remembers the Function that made it, each Function
+its inputs. `Tensor.backward` walks it from L to the leaves, every Function after all users of its
+output, and where one tensor fed several operations it adds up what comes back:
+
+    L = f(x) + g(x)   means   dx = (what f sends back) + (what g sends back)
+
+This file knows no operation; tinynet/ops/ holds them, one a file.
+"""
+
+import contextlib
+import re
+import threading
+
+import numpy as np
+
+from tinynet import backend
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Tensor:
+    """An array that remembers how it was made.
+
+    data: the plain array (NumPy or CuPy). grad: after backward(), the plain array dL/dself on
+    leaves that require it, else None.
+    """
+
+    # NumPy must not take `array * tensor` apart element by element: leave it to Tensor.__rmul__.
+    __array_ufunc__ = None
+    __slots__ = ("data", "grad", "requires_grad", "function", "number")
+
+    def __init__(self, data, requires_grad=False):
+        self.data = data
+        self.grad = None
+        self.requires_grad = requires_grad
+        self.function = None  # the Function whose output this is; None for a leaf
+        self.number = 0  # which of its outputs
+        if requires_grad and data.dtype not in FLOATS:
+            raise TypeError(f"only float32 and float64 tensors have gradients, got {data.dtype}")
+
+    @property
+    def shape(self):
+        return self.data.shape
+
+    @property
+    def ndim(self):
+        return self.data.ndim
+
+    @property
+    def size(self):
+        return self.data.size
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+    @property
+    def device(self):
+        return backend.device_of(self.data)
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("a tensor with no axes has no len()")
+        return self.shape[0]
+
+    def __repr__(self):
+        text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
+        grad = ", requires_grad=True" if self.requires_grad else ""
+        where = "" if self.device == "cpu" else f", device={self.device!r}"
+        return f"tensor({text}, dtype={self.dtype}{where}{grad})"
+
+    def __bool__(self):
+        return bool(self.item())
+
+    def __float__(self):
+        return float(self.item())
+
+    def numpy(self):
+        """The data as a NumPy array: the very same memory on `cpu`, a copy from a GPU."""
+        return backend.to_device(self.data, "cpu")
+
+    def item(self):
+        """The one element of a tensor of size 1, as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item() needs a tensor with one element, got shape {self.shape}")
+        return self.data.item()
+
+    def detach(self):
+        """The same data without its history: nothing flows back through the result."""
+        return Tensor(self.data)
+
+    def backward(self, gradient=None):
+        """Put dL/dx into `.grad` of every leaf x that requires it, adding to what is there.
+
+        gradient: dL/dself, an array or tensor of this tensor's shape. Without it this tensor must
+        be L itself, one number, and dL/dL = 1. The graph is freed on the way.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("backward: this tensor does not require a gradient, nor did any input of its operations")
+        xp = backend.array_module(self.data)
+        with backend.use_device(self.device):
+            if gradient is None:
+                if self.size != 1:
+                    raise ValueError(
+                        f"backward: a tensor of shape {self.shape} needs gradient=, an array of "
+                        "the same shape; only a single number goes without"
+                    )
+                dy = xp.ones_like(self.data)
+            else:
+                dy = xp.asarray(gradient.data if isinstance(gradient, Tensor) else gradient)
+                if dy.shape != self.shape:
+                    raise ValueError(
+                        f"backward: gradient has shape {dy.shape}, the tensor {self.shape}"
+                    )
+                dy = dy.astype(self.dtype)  # a copy: the caller's array stays the caller's
+        if self.function is None:
+            _add_to_leaf(self, dy)
+            return
+        order = _topological_order(self.function)
+        cotangents = {self.function: [None] * len(self.function.outputs)}
+        cotangents[self.function][self.number] = dy
+        for function in reversed(order):
+            _send_back(function, cotangents)
+
+
+class Function:
+    """One operation. Hyper-parameters and what backward needs live on `self`.
+
+    forward(*arrays) takes and returns plain arrays (one, or a tuple). backward(*dys) takes the
+    cotangents of the outputs and returns those of the inputs, in order; None for an input that
+    needs none (see needs_input_grad). It may return dy itself or a view of it. An instance runs
+    once: `y = Relu()(x)`.
+    """
+
+    arguments = ()  # the inputs' names in the public function, for error messages
+    crosses_devices = False  # True for the collectives, whose business that is
+    freed = False
+    saved = ()
+
+    def __call__(self, *inputs):
+        self._check(inputs)
+        self.needs_input_grad = tuple(_grad_mode.on and x.requires_grad for x in inputs)
+        self.needs_backward = any(self.needs_input_grad)
+        with backend.use_device(inputs[0].device):
+            arrays = self.forward(*(x.data for x in inputs))
+        single = not isinstance(arrays, tuple)
+        results = tuple(Tensor(_as_array(a)) for a in ((arrays,) if single else arrays))
+        if self.needs_backward:
+            self.inputs = inputs
+            # Enough to make a zero cotangent for an output that nobody used.
+            self.outputs = [(y.data.shape, y.data.dtype, y.device) for y in results]
+            for number, y in enumerate(results):
+                y.requires_grad = y.data.dtype in FLOATS
+                y.function, y.number = self, number
+        else:
+            self.saved = ()
+        return results[0] if single else results
+
+    def save(self, *arrays):
+        """Keep arrays for backward. Everything saved is memory held until then."""
+        self.saved = arrays
+
+    def forward(self, *arrays):
+        raise NotImplementedError
+
+    def backward(self, *dys):
+        raise NotImplementedError
+
+    @property
+    def name(self):
+        """The public function's name: class MaxPool2d is `max_pool2d`."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+
+    def _check(self, inputs):
+        """All inputs are tensors, on one device, and the floating ones of one dtype."""
+        first = inputs[0]
+        for x in inputs:
+            if not isinstance(x, Tensor):
+                raise TypeError(
+                    f"{self.name}: {self._argument(inputs, x)} must be a tinynet.Tensor, got "
+                    f"{type(x).__name__}; tinynet.tensor(...) makes one"
+                )
+            if x.data.dtype is not first.data.dtype and x.dtype != first.dtype:
+                if x.dtype in FLOATS and first.dtype in FLOATS:
+                    raise TypeError(
+                        f"{self.name}: {self._argument(inputs, x)} is {x.dtype} but "
+                        f"{self._argument(inputs, first)} is {first.dtype}; convert one of them"
+                    )
+            if x.device != first.device and not self.crosses_devices:
+                raise ValueError(
+                    f"{self.name}: {self._argument(inputs, x)} is on {x.device} but "
+                    f"{self._argument(inputs, first)} on {first.device}; move one with .to(device)"
+                )
+
+    def _argument(self, inputs, x):
+        number = next(i for i, other in enumerate(inputs) if other is x)
+        return self.arguments[number] if number < len(self.arguments) else f"input {number}"
+
+
+def _as_array(a):
+    return np.asarray(a) if isinstance(a, np.generic) else a  # NumPy's 0-d results are scalars
+
+
+def _topological_order(last):
+    """Every Function that `last` depends on, each after all of its inputs' Functions.
+
+    A depth-first walk with its own stack: a chain of 100,000 operations would not survive
+    Python's recursion limit.
+    """
+    order, seen = [], {last}
+    stack = [(last, _parents(last))]
+    while stack:
+        function, parents = stack[-1]
+        parent = next((p for p in parents if p not in seen), None)
+        if parent is None:
+            order.append(function)
+            stack.pop()
+        else:
+            seen.add(parent)
+            stack.append((parent, _parents(parent)))
+    return order
+
+
+def _parents(function):
+    if function.freed:
+        raise RuntimeError(
+            f"backward: {function.name} was already walked through and what it saved is freed; "
+            "run the forward pass again for a second backward"
+        )
+    return iter([x.function for x in function.inputs if x.function is not None])
+
+
+def _send_back(function, cotangents):
+    """Turn the cotangents of one Function's outputs into those of its inputs, then free it."""
+    dys = cotangents.pop(function)
+    device = function.inputs[0].device
+    for i, (shape, dtype, where) in enumerate(function.outputs):
+        if dys[i] is None:
+            with backend.use_device(where):
+                dys[i] = backend.to_device(np.zeros(shape, dtype), where)
+    with backend.use_device(device):
+        dxs = function.backward(*dys)
+    dxs = dxs if isinstance(dxs, tuple) else (dxs,)
+    for i, (x, dx) in enumerate(zip(function.inputs, dxs, strict=True)):
+        if not function.needs_input_grad[i]:
+            continue
+        if dx is None or dx.shape != x.shape:
+            got = "None" if dx is None else f"shape {dx.shape}"
+            raise RuntimeError(
+                f"{function.name}.backward: input {i} has shape {x.shape}, its cotangent {got}"
+            )
+        dx = _as_array(dx)
+        # Is this memory ours alone? Not if backward handed out dy, a view, or one array twice.
+        shared = dx.base is not None or any(dx is a for a in (*dys, *dxs[:i], *dxs[i + 1 :]))
+        if x.function is None:
+            _add_to_leaf(x, dx.copy() if shared else dx)
+        else:
+            slot = cotangents.setdefault(x.function, [None] * len(x.function.outputs))
+            slot[x.number] = dx if slot[x.number] is None else slot[x.number] + dx
+    function.freed, function.saved, function.inputs = True, (), ()
+
+
+def _add_to_leaf(x, dx):
+    if x.grad is None:
+        x.grad = dx
+    else:
+        x.grad += dx
+
+
+# ---------------------------------------------------------------------------- switches and makers
+
+
+class _GradMode(threading.local):
+    on = True
+
+
+_grad_mode = _GradMode()
+
+
+class no_grad(contextlib.ContextDecorator):
+    """Inside `with no_grad():` no graph is recorded: evaluation, and updates of weights."""
+
+    def __enter__(self):
+        self.before, _grad_mode.on = _grad_mode.on, False
+
+    def __exit__(self, *error):
+        _grad_mode.on = self.before
+
+
+def tensor(data, requires_grad=False, dtype=None, device=None):
+    """A tensor with a copy of `data`: a number, nested lists, or an array.
+
+    Python floats become float32; arrays keep their dtype unless `dtype` is given. device: `cpu`,
+    `cuda:0`, ...; by default where the data is.
+    """
+    if isinstance(data, Tensor):
+        data = data.data
+    if not hasattr(data, "dtype"):  # Python numbers and lists
+        data = np.array(data)
+        if data.dtype == np.float64:
+            data = data.astype(np.float32)
+    if data.dtype.kind not in "fiub" or data.dtype == np.float16 or data.dtype.itemsize > 8:
+        raise TypeError(f"tensor: data must be float32, float64, integer or bool, got {data.dtype}")
+    if dtype is not None and np.dtype(dtype) not in FLOATS and np.dtype(dtype).kind not in "iub":
+        raise TypeError(f"tensor: dtype must be float32, float64, integer or bool, got {dtype}")
+    source = backend.device_of(data)
+    with backend.use_device(source):
+        data = _as_array(data.astype(dtype or data.dtype))  # always a copy
+    return Tensor(backend.to_device(data, device or source), requires_grad)

@@ -1,0 +1,238 @@
+"""Arrays and devices: the one place that knows which array library and which processor is in use.
+
+A device is a string: `cpu`, or `cuda:0`, `cuda:1`, ... The array decides the library: NumPy arrays
+live on `cpu`, CuPy arrays on the GPU that holds them. Layer code asks `xp = array_module(x)` and
+then reads the same for both. CuPy is imported here, at first need, and nowhere else.
+
+NumPy runs element-wise work on one core, but lets go of Python's lock while it does. `parallel_for`
+uses that: it cuts a loop over a batch into pieces that a few threads work through.
+"""
+
+import contextlib
+import importlib
+import itertools
+import os
+import platform
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+
+def prefer_avx512():
+    """Make OpenBLAS use AVX-512 on AMD processors that have it; before NumPy is loaded.
+
+    OpenBLAS picks its kernels by processor model and takes AMD models that it does not know for
+    much older ones: on such a Zen it multiplies matrices at half the speed. The variable only
+    counts while OpenBLAS loads, and one that the user has set is left alone.
+    """
+    if "numpy" in sys.modules or "OPENBLAS_CORETYPE" in os.environ or platform.system() != "Linux":
+        return
+    with contextlib.suppress(OSError):
+        cpu = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+        flags = set(cpu.partition("flags")[2].split("\n")[0].split())
+        wanted = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd", "fma"}
+        if "AuthenticAMD" in cpu and wanted <= flags:
+            os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"
+
+
+prefer_avx512()
+
+import numpy as np  # noqa: E402 (after prefer_avx512, on purpose)
+import threadpoolctl  # noqa: E402
+
+# ---------------------------------------------------------------------------- arrays and devices
+
+
+def cupy():
+    """The CuPy module, or one clear line where it is missing or has no GPU to talk to."""
+    try:
+        module = importlib.import_module("cupy")
+        count = module.cuda.runtime.getDeviceCount()
+    except ImportError as error:
+        raise RuntimeError(
+            "a cuda device needs CuPy, which is not installed here: "
+            "pip install 'tinynet[cuda12]' or 'tinynet[cuda13]', as your driver has it"
+        ) from error
+    except Exception as error:  # CuPy's own CUDARuntimeError cannot be named before the import
+        raise RuntimeError(f"CuPy is installed but finds no usable GPU: {error}") from error
+    if not count:
+        raise RuntimeError("CuPy is installed but this machine has no GPU")
+    return module
+
+
+def array_module(x):
+    """The library that `x` belongs to: numpy or cupy."""
+    if isinstance(x, np.ndarray | np.generic):
+        return np
+    if type(x).__module__.partition(".")[0] == "cupy":
+        return cupy()
+    raise TypeError(f"expected a NumPy or CuPy array, got {type(x).__name__}")
+
+
+def device_of(x):
+    """The device that holds the array `x`, as a string."""
+    return "cpu" if isinstance(x, np.ndarray | np.generic) else f"cuda:{x.device.id}"
+
+
+def check_device(device):
+    """Return `device` if it names one; otherwise ValueError."""
+    if isinstance(device, str):
+        kind, colon, number = device.partition(":")
+        if device == "cpu" or (kind == "cuda" and colon and number.isdecimal()):
+            return device
+    raise ValueError(f"device must be 'cpu' or 'cuda:<number>', got {device!r}")
+
+
+def use_device(device):
+    """A context in which new arrays and kernels belong to `device`."""
+    if device == "cpu":
+        return contextlib.nullcontext()
+    return cupy().cuda.Device(int(check_device(device).partition(":")[2]))
+
+
+def to_device(x, device):
+    """The array `x` on `device`: itself if it is there already, else a copy."""
+    if device_of(x) == check_device(device):
+        return x
+    if device == "cpu":
+        return cupy().asnumpy(x)
+    with use_device(device):
+        return cupy().asarray(x)
+
+
+# ---------------------------------------------------------------------------- randomness
+
+_generator = np.random.Generator(np.random.PCG64(0))
+
+
+def generator():
+    """The one random generator of initialisers and dropout; a checkpoint holds its state."""
+    return _generator
+
+
+def manual_seed(seed):
+    """Start the generator again from `seed`: the same seed on the same device gives the same bits."""
+    _generator.bit_generator.state = np.random.PCG64(seed).state
+
+
+# ---------------------------------------------------------------------------- threads
+
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+SMALL = 2**14  # elements
+BLOCK = 2**15  # elements: 128 KB of float32, so that a few such blocks fit a core's own cache
+_local = threading.local()  # .busy: this thread works for a parallel_for; .scratch: its buffers
+
+
+@contextlib.contextmanager
+def _marked_busy():
+    _local.busy = True
+    try:
+        yield
+    finally:
+        _local.busy = False
+
+
+class _Threads:
+    """The pool and BLAS's thread count, looked up at first use so that importing stays quick."""
+
+    def __init__(self):
+        self.lock = threading.Lock()  # one parallel_for at a time: BLAS's thread count is global
+        self.pool = None
+
+    def start(self):
+        self.pool = ThreadPoolExecutor(max(WORKERS - 1, 1), thread_name_prefix="tinynet")
+        self.blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
+
+
+_threads = _Threads()
+
+
+def pieces(n, count):
+    """Cut range(n) into at most `count` runs of nearly equal length: [(start, stop), ...]."""
+    count = max(1, min(n, count))
+    edges = [n * i // count for i in range(count + 1)]
+    return list(itertools.pairwise(edges))
+
+
+def parallel_for(n, body, on):
+    """Call `body(start, stop)` over pieces of range(n), on all cores if `on` is a NumPy array.
+
+    The pieces run in any order, on any thread, so each must write to its own part of the result.
+    BLAS is held to one thread a worker meanwhile: many small products side by side keep the cores
+    busier than each product cut in two. A GPU is parallel by itself and gets one call, and so does
+    an array `on` so small that waking a thread would cost more.
+    """
+    alone = WORKERS == 1 or n < 2 or getattr(_local, "busy", False)
+    if alone or not isinstance(on, np.ndarray) or on.size < SMALL:
+        body(0, n)
+        return
+    todo = iter(pieces(n, 4 * WORKERS))  # more pieces than workers: a slow core gets fewer
+
+    def work():
+        with _marked_busy():
+            for start, stop in todo_safely():
+                body(start, stop)
+
+    next_lock = threading.Lock()
+
+    def todo_safely():
+        while True:
+            with next_lock:
+                piece = next(todo, None)
+            if piece is None:
+                return
+            yield piece
+
+    with _threads.lock:
+        if _threads.pool is None:
+            _threads.start()
+        with _threads.blas.limit(limits=1):
+            others = [_threads.pool.submit(work) for _ in range(WORKERS - 1)]
+            try:
+                work()
+            finally:
+                for other in others:  # also after an error here: no thread may outlive the call
+                    other.exception()
+        for other in others:
+            other.result()
+
+
+def elementwise(body, *xs):
+    """Call `body(y, *xs)`, which fills y element by element, in parallel; return y.
+
+    xs: arrays of one shape; y: a new array of that shape and of the first one's dtype. Whatever
+    temporaries the body makes are as small as one block, and stay in cache.
+    """
+    y = array_module(xs[0]).empty(xs[0].shape, xs[0].dtype)
+    update_elementwise(body, y, *xs)
+    return y
+
+
+def update_elementwise(body, *arrays):
+    """Call `body(*arrays)`, which works element by element in place, block by block in parallel."""
+    on = arrays[0]
+    if on.size < SMALL or not all(a.flags.c_contiguous for a in arrays):
+        body(*arrays)
+        return
+    flat = [a.reshape(-1) for a in arrays]
+    block = BLOCK if isinstance(on, np.ndarray) else on.size
+
+    def run(first, last):
+        for start in range(first * block, min(last * block, on.size), block):
+            body(*(a[start : start + block] for a in flat))
+
+    parallel_for(-(-on.size // block), run, on)
+
+
+def scratch(name, shape, dtype):
+    """An uninitialised NumPy array that this thread may use until it asks for `name` again.
+
+    Fresh memory is slow memory: the system has to find and clear it, page by page.
+    """
+    buffers = _local.__dict__.setdefault("scratch", {})
+    size = int(np.prod(shape))
+    key = name, np.dtype(dtype)
+    if key not in buffers or buffers[key].size < size:
+        buffers[key] = np.empty(size, dtype)
+    return buffers[key][:size].reshape(shape)

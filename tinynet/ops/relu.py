@@ -1,0 +1,35 @@
+"""Rectified linear unit (Nair & Hinton, 2010; Krizhevsky et al., 2012, section 3.1).
+
+Forward.   y = max(x, 0)
+
+Backward.  The slope is 1 where x > 0 and 0 where x < 0. At x = 0 there is none, and any value
+between the two will do; like everyone we take 0:
+
+    dx = dy   where y > 0,   0 elsewhere
+
+y > 0 exactly where x > 0, so the output is enough to find the way back. That matters: the next
+layer keeps y as its own input anyway, so ReLU costs no memory of its own.
+"""
+
+from tinynet.autograd import Function
+from tinynet.backend import array_module, elementwise
+
+
+class Relu(Function):
+    arguments = ("input",)
+
+    def forward(self, x):  # x: any shape
+        xp = array_module(x)
+        y = elementwise(lambda y, x: xp.maximum(x, 0, out=y), x)
+        self.save(y)
+        return y
+
+    def backward(self, dy):
+        xp = array_module(dy)
+        (y,) = self.saved
+        return elementwise(lambda dx, dy, y: xp.multiply(dy, y > 0, out=dx), dy, y)
+
+
+def relu(input):
+    """max(input, 0), element by element. input: any shape."""
+    return Relu()(input)

@@ -1,0 +1,84 @@
+"""Sliding windows on plain arrays: the geometry that convolution and pooling share.
+
+A window of R x S cells slides over an image of H x W in steps of `stride`. Its cells may lie
+`dilation` apart and the image may have a border of `padding` on each side. It stops at P x Q places:
+
+    P = floor((H + 2 * padding - dilation * (R - 1) - 1) / stride) + 1          (Q likewise)
+
+Two ways to look at it. By window: window (p, q) covers the cells
+(p * stride + r * dilation, q * stride + s * dilation). By cell: cell (r, s) of *all* windows at
+once is one regular slice of the image, starting at (r * dilation, s * dilation) with step `stride`.
+The second needs only R * S array operations instead of P * Q, so everything here uses it.
+"""
+
+import numpy as np
+
+from tinynet import backend
+
+
+def pair(op, argument, value, least):
+    """An int, or a pair of ints, each at least `least`, as a pair (height first)."""
+    both = (value, value) if isinstance(value, int | np.integer) else tuple(value)
+    if len(both) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in both):
+        raise ValueError(
+            f"{op}: {argument} must be an integer of at least {least}, or two, got {value!r}"
+        )
+    return int(both[0]), int(both[1])
+
+
+def output_size(size, kernel, stride, padding, dilation, ceil_mode=False):
+    """How many places a window stops at along one axis; 0 or less if it does not fit at all.
+
+    ceil_mode: also stop where the window hangs over the far edge, as long as it starts inside the
+    image or its near border (PyTorch's rule).
+    """
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    if not ceil_mode:
+        return room // stride + 1
+    count = -(-room // stride) + 1
+    return count - 1 if (count - 1) * stride >= size + padding else count
+
+
+def cell(r, s, P, Q, stride, dilation):
+    """The slice of a (..., H, W) image that cell (r, s) of all P x Q windows sees: (..., P, Q)."""
+    top, left = r * dilation[0], s * dilation[1]
+    return (
+        ...,
+        slice(top, top + stride[0] * (P - 1) + 1, stride[0]),
+        slice(left, left + stride[1] * (Q - 1) + 1, stride[1]),
+    )
+
+
+def pad_image(x, padding, value=0.0):
+    """x: (..., H, W) with a border of `padding` = (top, bottom, left, right) filled with `value`."""
+    if not any(padding):
+        return x
+    top, bottom, left, right = padding
+    xp = backend.array_module(x)
+    H, W = x.shape[-2:]
+    padded = xp.full((*x.shape[:-2], top + H + bottom, left + W + right), value, x.dtype)
+    padded[..., top : top + H, left : left + W] = x
+    return padded
+
+
+def im2col(x, kernel, P, Q, stride, dilation, out=None):
+    """Lay every window out as a column: (..., C, H, W) -> (..., C, R, S, P, Q). x is padded."""
+    R, S = kernel
+    if out is None:
+        out = backend.array_module(x).empty((*x.shape[:-2], R, S, P, Q), x.dtype)
+    for r in range(R):
+        for s in range(S):
+            out[..., r, s, :, :] = x[cell(r, s, P, Q, stride, dilation)]
+    return out
+
+
+def col2im(columns, x, stride, dilation):
+    """The transpose of im2col: add (..., C, R, S, P, Q) back to where it came from, in x, in place.
+
+    Overlapping windows share cells of the image, and what they bring adds up.
+    """
+    R, S, P, Q = columns.shape[-4:]
+    for r in range(R):
+        for s in range(S):
+            x[cell(r, s, P, Q, stride, dilation)] += columns[..., r, s, :, :]
+    return x
