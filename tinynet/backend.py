@@ -12,34 +12,12 @@ import contextlib
 import importlib
 import itertools
 import os
-import platform
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+import numpy as np
+import threadpoolctl
 
-def prefer_avx512():
-    """Make OpenBLAS use AVX-512 on AMD processors that have it; before NumPy is loaded.
-
-    OpenBLAS picks its kernels by processor model and takes AMD models that it does not know for
-    much older ones: on such a Zen it multiplies matrices at half the speed. The variable only
-    counts while OpenBLAS loads, and one that the user has set is left alone.
-    """
-    if "numpy" in sys.modules or "OPENBLAS_CORETYPE" in os.environ or platform.system() != "Linux":
-        return
-    with contextlib.suppress(OSError):
-        cpu = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
-        flags = set(cpu.partition("flags")[2].split("\n")[0].split())
-        wanted = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd", "fma"}
-        if "AuthenticAMD" in cpu and wanted <= flags:
-            os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"
-
-
-prefer_avx512()
-
-import numpy as np  # noqa: E402 (after prefer_avx512, on purpose)
-import threadpoolctl  # noqa: E402
 
 # ---------------------------------------------------------------------------- arrays and devices
 

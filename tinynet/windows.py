@@ -14,6 +14,7 @@ The second needs only R * S array operations instead of P * Q, so everything her
 import numpy as np
 
 from tinynet import backend
+from tinynet.autograd import FLOATS, Tensor
 
 
 def pair(op, argument, value, least):
@@ -24,6 +25,16 @@ def pair(op, argument, value, least):
             f"{op}: {argument} must be an integer of at least {least}, or two, got {value!r}"
         )
     return int(both[0]), int(both[1])
+
+
+def check_image(op, input):
+    """Raise unless the tensor `input` is a batch of images: floating, (N, C, H, W)."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{op}: input must be a tinynet.Tensor, got {type(input).__name__}")
+    if input.ndim != 4:
+        raise ValueError(f"{op}: input must be (N, C, H, W), got shape {input.shape}")
+    if input.dtype not in FLOATS:
+        raise TypeError(f"{op}: input must be float32 or float64, got {input.dtype}")
 
 
 def output_size(size, kernel, stride, padding, dilation, ceil_mode=False):

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from compare import assert_same_as_torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import tinynet
+from tinynet import functional as F
+
+# N, C, H, W, K, R, S, stride, padding, dilation, groups
+GRID = [
+    (2, 3, 8, 8, 4, 3, 3, 1, 1, 1, 1),
+    (3, 3, 23, 20, 6, 11, 11, 4, 2, 1, 1),  # like AlexNet's conv1: the last columns unused
+    (2, 4, 9, 7, 6, 5, 5, 1, 2, 1, 2),  # like conv2
+    (1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1),
+    (2, 4, 6, 6, 4, 1, 1, 3, 0, 1, 1),  # the stride jumps over pixels
+    (2, 6, 7, 9, 6, 3, 2, (2, 1), (0, 2), (1, 3), 6),  # one channel a group, nothing square
+    (0, 2, 5, 5, 4, 3, 3, 1, 0, 1, 1),
+]
+
+
+def case(rng, N, C, H, W, K, R, S, stride, padding, dilation, groups):
+    x = rng.standard_normal((N, C, H, W))
+    w = rng.standard_normal((K, C // groups, R, S))
+    b = rng.standard_normal(K)
+    how = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return [x, w, b], how
+
+
+@pytest.mark.parametrize("shape", GRID)
+@pytest.mark.parametrize("bias", [True, False])
+def test_same_as_torch(torch, rng, dtype, device, shape, bias):
+    arrays, how = case(rng, *shape)
+    arrays = arrays if bias else arrays[:2]
+    theirs = torch.nn.functional.conv2d
+    assert_same_as_torch(
+        torch, lambda *a: F.conv2d(*a, **how), lambda *a: theirs(*a, **how), arrays, dtype, device
+    )
+
+
+sizes = st.integers(1, 4)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_random_shapes_same_as_torch(data):
+    torch = pytest.importorskip("torch")
+    draw = data.draw
+    groups = draw(st.integers(1, 3))
+    N, C, K = draw(st.integers(1, 5)), groups * draw(sizes), groups * draw(sizes)
+    (H, W), (R, S) = (draw(st.tuples(st.integers(1, 12), st.integers(1, 12))) for _ in range(2))
+    stride, dilation = (draw(st.tuples(sizes, sizes)) for _ in range(2))
+    padding = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+    for size, kernel, pad, step in zip((H, W), (R, S), padding, dilation, strict=True):
+        assume(size + 2 * pad >= step * (kernel - 1) + 1)
+    shape = (N, C, H, W, K, R, S, stride, padding, dilation, groups)
+    arrays, how = case(np.random.default_rng(0), *shape)
+    assert_same_as_torch(
+        torch,
+        lambda *a: F.conv2d(*a, **how),
+        lambda *a: torch.nn.functional.conv2d(*a, **how),
+        arrays,
+        np.dtype("float64"),
+    )
+
+
+@pytest.mark.parametrize("shape", GRID[:6])
+def test_loops(rng, shape):
+    """The definition, written as seven loops."""
+    (x, w, b), how = case(rng, *shape)
+    y = F.conv2d(*map(tinynet.tensor, (x, w, b)), **how).numpy()
+    stride, padding, dilation = (
+        (v, v) if isinstance(v, int) else v for v in (how["stride"], how["padding"], how["dilation"])
+    )
+    K, Cg, R, S = w.shape
+    expected = np.zeros_like(y)
+    for n, k, p, q in np.ndindex(y.shape):
+        first = k // (K // how["groups"]) * Cg
+        expected[n, k, p, q] = b[k]
+        for c, r, s in np.ndindex(Cg, R, S):
+            h = p * stride[0] + r * dilation[0] - padding[0]
+            v = q * stride[1] + s * dilation[1] - padding[1]
+            if 0 <= h < x.shape[2] and 0 <= v < x.shape[3]:
+                expected[n, k, p, q] += w[k, c, r, s] * x[n, first + c, h, v]
+    np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", GRID[:6])
+def test_gradcheck(rng, shape):
+    if shape[2] > 10:
+        shape = (1, 2, 11, 9, 2, 5, 5, 3, 1, 1, 1)
+    arrays, how = case(rng, *shape)
+    tensors = [tinynet.tensor(a, requires_grad=True) for a in arrays]
+    assert tinynet.gradcheck(lambda *a: F.conv2d(*a, **how), tensors)
+
+
+def test_no_image_gradient_is_computed_for_an_image_that_needs_none(rng, monkeypatch):
+    (x, w, b), how = case(rng, *GRID[0])
+    monkeypatch.setattr("tinynet.ops.conv2d.input_gradient", lambda *a: pytest.fail("computed"))
+    w = tinynet.tensor(w, requires_grad=True)
+    y = F.conv2d(tinynet.tensor(x), w, tinynet.tensor(b), **how)
+    y.backward(np.ones(y.shape))
+    assert w.grad is not None
+
+
+def test_many_threads_same_bits(rng):
+    (x, w, b), how = case(rng, 9, 4, 40, 40, 8, 3, 3, 1, 1, 1, 2)
+    grads = []
+    for _ in range(3):
+        w_ = tinynet.tensor(w.astype("float32"), requires_grad=True)
+        y = F.conv2d(tinynet.tensor(x.astype("float32")), w_, **how)
+        y.backward(np.ones(y.shape))
+        grads.append((y.numpy().tobytes(), w_.grad.tobytes()))
+    assert grads[0] == grads[1] == grads[2]
+
+
+def tensor(*shape):
+    return tinynet.tensor(np.zeros(shape, "float32"))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((tensor(3, 8, 8), tensor(4, 3, 3, 3)), r"input must be \(N, C, H, W\), got shape \(3, 8, 8\)"),
+        ((tensor(1, 3, 8, 8), tensor(4, 2, 3, 3)), "input has 3 channels but weight .* expects 2"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3)), r"weight must be \(K, C/groups, R, S\)"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), tensor(3)), r"bias must have shape \(4,\), got \(3,\)"),
+        ((tensor(1, 3, 2, 8), tensor(4, 3, 3, 3)), "does not fit into an image of"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 0), "stride must be an integer of at least 1"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 1, -1), "padding must be .* at least 0.* got -1"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 1, 0, 1, 2), "groups divide both C and K"),
+    ],
+)
+def test_bad_input_is_named(arguments, message):
+    with pytest.raises(ValueError, match="conv2d: .*" + message):
+        F.conv2d(*arguments)
+
+
+def test_bad_types_are_named():
+    with pytest.raises(TypeError, match="conv2d: input must be a tinynet.Tensor, got ndarray"):
+        F.conv2d(np.zeros((1, 3, 8, 8)), tensor(4, 3, 3, 3))
+    with pytest.raises(TypeError, match="conv2d: input must be float32 or float64, got int64"):
+        F.conv2d(tinynet.tensor(np.zeros((1, 3, 8, 8), int)), tensor(4, 3, 3, 3))
+    with pytest.raises(TypeError, match="conv2d: weight is float64 but input is float32"):
+        F.conv2d(tensor(1, 3, 8, 8), tinynet.tensor(np.zeros((4, 3, 3, 3))))

@@ -1,0 +1,193 @@
+"""2-d convolution, or to be exact cross-correlation: the filter is not flipped.
+
+Forward. Filter k, of size C x R x S, slides over the image; at place (p, q) it gives
+
+    y[n,k,p,q] = b[k] + sum_{c,r,s} w[k,c,r,s] * x[n, c, p*stride + r*dilation - padding, q*... + s*...]
+
+where x is 0 outside the image. If every window is laid out as one column of a matrix (im2col), the
+sum is a matrix product. With `cols` of shape (C*R*S, P*Q) for one image,
+
+    y = w @ cols + b           (K, P*Q) = (K, C*R*S) @ (C*R*S, P*Q)
+
+Backward. It is the backward pass of that product, and then of the layout:
+
+    db    = dy summed over n, p, q
+    dw    = dy @ cols.T        (K, C*R*S), summed over the images
+    dcols = w.T @ dy           (C*R*S, P*Q)
+    dx    = col2im(dcols)
+
+The last line is the step that is not obvious. im2col only copies: cell x[c, h, w] goes into the
+column of every window that covers it. So its cotangent is the sum over those copies: col2im adds
+each column back to where it was taken from. (Read along q, that is dy correlated with the filter
+turned by 180 degrees, which is why dx is often called a convolution again.)
+
+Groups. With groups = G the channels and the filters are cut into G equal runs that ignore each
+other: w has shape (K, C/G, R, S), and filter k of run g sees only the channels of run g. The
+formulas hold run by run. (AlexNet's conv2, conv4 and conv5: Krizhevsky et al., 2012, figure 2.)
+
+Saved: x and w. The columns are R*S times as large as x, and laying them out again costs a tenth of
+the product, so they are made one image at a time in both passes and never kept.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinynet.autograd import Function
+from tinynet.backend import WORKERS, array_module, parallel_for, pieces, scratch
+from tinynet.windows import check_image, col2im, im2col, output_size, pad_image, pair
+
+
+class Conv2d(Function):
+    arguments = ("input", "weight", "bias")
+
+    def __init__(self, geometry):
+        self.geometry = geometry
+
+    def forward(self, x, w, b=None):  # x: (N, C, H, W)  w: (K, C/G, R, S)  b: (K,)
+        self.save(x, w)
+        return correlate(x, w, b, self.geometry)  # (N, K, P, Q)
+
+    def backward(self, dy):  # dy: (N, K, P, Q)
+        x, w = self.saved
+        needs = self.needs_input_grad
+        dx = input_gradient(dy, w, x.shape, self.geometry) if needs[0] else None
+        dw = filter_gradient(dy, x, w.shape, self.geometry) if needs[1] else None
+        if len(needs) == 2:
+            return dx, dw
+        return dx, dw, dy.sum((0, 2, 3)) if needs[2] else None
+
+
+class Geometry(NamedTuple):
+    """How the filter moves. Pairs are (height, width)."""
+
+    stride: tuple
+    padding: tuple
+    dilation: tuple
+    groups: int
+
+    @property
+    def border(self):
+        """(top, bottom, left, right) rows and columns of zeros around the image."""
+        return (self.padding[0],) * 2 + (self.padding[1],) * 2
+
+    def places(self, image, kernel):
+        """(P, Q): at how many places a filter of size (R, S) stops on an image of size (H, W)."""
+        return tuple(map(output_size, image, kernel, self.stride, self.padding, self.dilation))
+
+
+# ------------------------------------------------------------ the three products, on plain arrays
+
+
+def correlate(x, w, b, geometry):
+    """y = w @ cols + b. x: (N, C, H, W), w: (K, C/G, R, S), b: (K,) or None -> (N, K, P, Q)."""
+    xp = array_module(x)
+    G, K, kernel = geometry.groups, len(w), w.shape[2:]
+    P, Q = geometry.places(x.shape[2:], kernel)
+    y = xp.empty((len(x), K, P, Q), x.dtype)
+    w = w.reshape(G, K // G, -1)  # (G, K/G, C/G*R*S)
+
+    def images(start, stop):
+        for n in range(start, stop):
+            cols = columns(x[n], kernel, P, Q, geometry)
+            xp.matmul(w, cols, out=y[n].reshape(G, K // G, P * Q))
+            if b is not None:
+                y[n] += b[:, None, None]
+
+    parallel_for(len(x), images, x)
+    return y
+
+
+def filter_gradient(dy, x, w_shape, geometry):
+    """dw = dy @ cols.T, summed over the images. dy: (N, K, P, Q), x: (N, C, H, W) -> w_shape."""
+    xp = array_module(x)
+    G, (K, _, *kernel) = geometry.groups, w_shape
+    N, _, P, Q = dy.shape
+    # One sum for each worker, joined in a fixed order: two runs give equal bits.
+    parts = pieces(N, WORKERS)
+    sums = xp.zeros((len(parts), G, K // G, w_shape[1] * kernel[0] * kernel[1]), x.dtype)
+
+    def images(first, last):
+        for part in range(first, last):
+            for n in range(*parts[part]):
+                cols = columns(x[n], kernel, P, Q, geometry)
+                dy_n = dy[n].reshape(G, K // G, P * Q)
+                sums[part] += xp.matmul(dy_n, cols.swapaxes(1, 2))
+
+    parallel_for(len(parts), images, x)
+    return sums.sum(0).reshape(w_shape)
+
+
+def input_gradient(dy, w, x_shape, geometry):
+    """dx = col2im(w.T @ dy). dy: (N, K, P, Q), w: (K, C/G, R, S) -> x_shape = (N, C, H, W)."""
+    xp = array_module(dy)
+    G, (K, _, R, S) = geometry.groups, w.shape
+    (N, C, H, W), (P, Q) = x_shape, dy.shape[2:]
+    top, bottom, left, right = geometry.border
+    dx = xp.empty(x_shape, dy.dtype)
+    w_t = w.reshape(G, K // G, -1).swapaxes(1, 2)  # (G, C/G*R*S, K/G)
+
+    def images(start, stop):
+        padded = xp.empty((C, top + H + bottom, left + W + right), dy.dtype)
+        for n in range(start, stop):
+            dcols = column_buffer(dy, (G, C // G * R * S, P * Q))
+            xp.matmul(w_t, dy[n].reshape(G, K // G, P * Q), out=dcols)
+            padded[...] = 0
+            col2im(dcols.reshape(C, R, S, P, Q), padded, geometry.stride, geometry.dilation)
+            dx[n] = padded[:, top : top + H, left : left + W]
+
+    parallel_for(N, images, dy)
+    return dx
+
+
+def columns(x, kernel, P, Q, geometry):
+    """Every window of one image as a column: (C, H, W) -> (G, C/G*R*S, P*Q), in a reused buffer."""
+    cols = column_buffer(x, (len(x), *kernel, P, Q))
+    x = pad_image(x, geometry.border)
+    im2col(x, kernel, P, Q, geometry.stride, geometry.dilation, out=cols)
+    return cols.reshape(geometry.groups, -1, P * Q)
+
+
+def column_buffer(like, shape):
+    xp = array_module(like)
+    return scratch("columns", shape, like.dtype) if xp is np else xp.empty(shape, like.dtype)
+
+
+# ------------------------------------------------------------------------------ public function
+
+
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Correlate every image with every filter.
+
+    input: (N, C, H, W); weight: (K, C / groups, R, S); bias: (K,) or None. stride, padding,
+    dilation: an int, or (height, width). Returns (N, K, P, Q) with
+    P = (H + 2 * padding - dilation * (R - 1) - 1) // stride + 1, and Q likewise.
+    Raises ValueError where shapes do not fit.
+    """
+    check_image("conv2d", input)
+    geometry = Geometry(
+        pair("conv2d", "stride", stride, 1),
+        pair("conv2d", "padding", padding, 0),
+        pair("conv2d", "dilation", dilation, 1),
+        groups,
+    )
+    C, K = input.shape[1], weight.shape[0] if weight.ndim == 4 else 0
+    if groups < 1 or C % groups or K % groups or weight.ndim != 4:
+        raise ValueError(
+            f"conv2d: weight must be (K, C/groups, R, S), and groups divide both C and K; got "
+            f"weight {weight.shape}, C={C} from input {input.shape}, groups={groups}"
+        )
+    if weight.shape[1] * groups != C:
+        raise ValueError(
+            f"conv2d: input has {C} channels but weight {weight.shape} with groups={groups} "
+            f"expects {weight.shape[1] * groups}"
+        )
+    if bias is not None and bias.shape != (K,):
+        raise ValueError(f"conv2d: bias must have shape ({K},), got {bias.shape}")
+    if min(geometry.places(input.shape[2:], weight.shape[2:])) < 1:
+        raise ValueError(
+            f"conv2d: a filter of {weight.shape[2:]} with dilation {geometry.dilation} does not "
+            f"fit into an image of {input.shape[2:]} with padding {geometry.padding}"
+        )
+    inputs = (input, weight) if bias is None else (input, weight, bias)
+    return Conv2d(geometry)(*inputs)

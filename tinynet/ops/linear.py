@@ -1,0 +1,56 @@
+"""Fully connected layer.
+
+Forward.   y = x @ w.T + b          (N, K) = (N, C) @ (C, K) + (K,)
+
+Backward.  y[n,k] = sum_c x[n,c] * w[k,c] + b[k], so w[k,c] meets every image n through x[n,c]:
+
+    dx = dy @ w                     (N, C) = (N, K) @ (K, C)
+    dw = dy.T @ x                   (K, C) = (K, N) @ (N, C)
+    db = dy summed over n           (K,)
+
+There is only one way to multiply the matrices at hand that gives each result its shape.
+Saved: x and w, which both exist anyway.
+"""
+
+from tinynet.autograd import Function
+
+
+class Linear(Function):
+    arguments = ("input", "weight", "bias")
+
+    def forward(self, x, w, b=None):  # x: (..., C)  w: (K, C)  b: (K,)
+        self.save(x, w)
+        y = x @ w.T  # (..., K)
+        if b is not None:
+            y += b
+        return y
+
+    def backward(self, dy):  # dy: (..., K)
+        x, w = self.saved
+        needs = self.needs_input_grad
+        rows = dy.reshape(-1, len(w))  # (N, K): further axes in front only mean more rows
+        dx = dy @ w if needs[0] else None
+        dw = rows.T @ x.reshape(-1, x.shape[-1]) if needs[1] else None
+        if len(needs) == 2:
+            return dx, dw
+        return dx, dw, rows.sum(0) if needs[2] else None
+
+
+def linear(input, weight, bias=None):
+    """input @ weight.T + bias. input: (..., C), weight: (K, C), bias: (K,) or None -> (..., K).
+
+    Raises ValueError where shapes do not fit.
+    """
+    if weight.ndim != 2:
+        raise ValueError(f"linear: weight must be (K, C), got shape {weight.shape}")
+    K, C = weight.shape
+    if input.ndim < 1 or input.shape[-1] != C:
+        raise ValueError(
+            f"linear: the last axis of input must be {C} long for weight {weight.shape}, got "
+            f"input {input.shape}"
+        )
+    if bias is None:
+        return Linear()(input, weight)
+    if bias.shape != (K,):
+        raise ValueError(f"linear: bias must have shape ({K},), got {bias.shape}")
+    return Linear()(input, weight, bias)

@@ -1,0 +1,113 @@
+"""Local response normalisation across channels (Krizhevsky et al., 2012, section 3.3).
+
+Forward. Each channel is damped by the energy of its neighbours. With the window
+W(i) = {j : |j - i| <= size // 2}, cut off at the first and last channel (of its group),
+
+    s_i = k + alpha / size * sum_{j in W(i)} x_j^2
+    y_i = x_i * s_i^(-beta)
+
+Backward. x_i reaches the loss by two roads: straight through y_i, and through every s_j whose
+window holds channel i. Writing dx for dLoss/dx and dy for dLoss/dy,
+
+    dx_i = dy_i * s_i^(-beta)
+           - 2 * alpha / size * beta * x_i * sum_{j : i in W(j)} dy_j * x_j * s_j^(-beta - 1)
+
+The window is symmetric: i in W(j) exactly when j in W(i). So one helper, window_sum, serves both
+passes.
+
+The paper's formula has alpha where this has alpha / size; the 2012 code divides, as PyTorch and
+Caffe do. For the paper's alpha = 1e-4 with n = 5 pass alpha = 5e-4.
+
+Saved: x alone. s is a window sum away, and keeping it would double the memory of the largest
+layer of AlexNet.
+"""
+
+import math
+
+from tinynet.autograd import Function
+from tinynet.backend import array_module, parallel_for
+from tinynet.windows import check_image
+
+
+class LocalResponseNorm(Function):
+    arguments = ("input",)
+
+    def __init__(self, size, alpha, beta, k, groups):
+        self.size, self.alpha, self.beta, self.k, self.groups = size, alpha, beta, k, groups
+
+    def forward(self, x):  # x: (N, C, H, W)
+        self.save(x)
+        return self.for_each_image(self.normalise, x)
+
+    def backward(self, dy):  # dy: (N, C, H, W)
+        (x,) = self.saved
+        return self.for_each_image(self.normalise_backward, x, dy)
+
+    def normalise(self, x):  # x: (G, C/G, H*W)
+        return x * power(self.energy(x), -self.beta)
+
+    def normalise_backward(self, x, dy):
+        s = self.energy(x)
+        direct = dy * power(s, -self.beta)
+        through_s = window_sum(direct * x / s, self.size)
+        through_s *= x
+        through_s *= 2 * self.alpha / self.size * self.beta
+        return direct - through_s
+
+    def energy(self, x):
+        s = window_sum(x * x, self.size)
+        s *= self.alpha / self.size
+        s += self.k
+        return s
+
+    def for_each_image(self, formula, x, *more):
+        """formula(x, *more), one image at a time: its temporaries then stay in the cache."""
+        N, C, *image = x.shape
+        shape = N, self.groups, C // self.groups, math.prod(image)
+        flat = [a.reshape(shape) for a in (x, *more)]
+        out = array_module(x).empty(shape, x.dtype)
+
+        def images(start, stop):
+            for n in range(start, stop):
+                out[n] = formula(*(a[n] for a in flat))
+
+        parallel_for(N, images, x)
+        return out.reshape(x.shape)
+
+
+def window_sum(a, size):
+    """out[:, i] = sum of a[:, j] over |j - i| <= size // 2, without wrapping at the ends."""
+    out = a.copy()
+    for step in range(1, min(size // 2, a.shape[1] - 1) + 1):
+        out[:, step:] += a[:, :-step]
+        out[:, :-step] += a[:, step:]
+    return out
+
+
+def power(s, exponent):
+    """s^exponent; for AlexNet's -3/4 by two square roots, several times faster than a power."""
+    if exponent != -0.75:
+        return s**exponent
+    xp = array_module(s)
+    root = xp.sqrt(s)  # s^(1/2)
+    root *= xp.sqrt(root)  # s^(1/2) * s^(1/4)
+    return xp.reciprocal(root, out=root)
+
+
+def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, groups=1):
+    """Divide each value by a power of the energy of `size` neighbouring channels at its place.
+
+    input: (N, C, H, W). size: odd. groups: the channels are cut into that many equal runs, and no
+    window reaches across (1: as in PyTorch). alpha is divided by size, as in PyTorch; k and alpha
+    must keep k + alpha * x^2 above 0. Raises ValueError for an even size or groups that do not
+    divide C.
+    """
+    check_image("local_response_norm", input)
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"local_response_norm: size must be odd and positive, got {size}")
+    if groups < 1 or input.shape[1] % groups:
+        raise ValueError(
+            f"local_response_norm: groups={groups} does not divide the {input.shape[1]} channels "
+            f"of input {input.shape}"
+        )
+    return LocalResponseNorm(size, alpha, beta, k, groups)(input)

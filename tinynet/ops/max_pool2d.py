@@ -1,0 +1,162 @@
+"""Max-pooling, with windows that may overlap (Krizhevsky et al., 2012, section 3.4: 3 x 3, stride 2).
+
+Forward. Window (p, q) passes on its largest cell:
+
+    y[n,c,p,q] = max over (r, s) of x[n, c, p*stride + r*dilation - padding, q*... + s*...]
+
+Cells of the border count as minus infinity: a border never wins.
+
+Backward. Moving any cell but the largest a little changes nothing, so all of dy[n,c,p,q] goes to
+the cell that won, and the others get 0. Where windows overlap one cell may win several of them;
+then it gets the sum. If cells tie, the first in reading order wins (PyTorch's rule).
+
+Saved: for every window the number r * S + s of its winner, one byte each. Not x and not y: the
+numbers are all that backward needs, and a quarter of the smaller of the two.
+"""
+
+from typing import NamedTuple
+
+from tinynet.autograd import Function
+from tinynet.backend import array_module, parallel_for
+from tinynet.windows import cell, check_image, output_size, pad_image, pair
+
+
+class MaxPool2d(Function):
+    arguments = ("input",)
+
+    def __init__(self, windows, return_indices):
+        self.windows, self.return_indices = windows, return_indices
+
+    def forward(self, x):  # x: (N, C, H, W)
+        self.x_shape = x.shape
+        y, winner = pool(x, self.windows, self.needs_backward or self.return_indices)
+        self.save(winner)
+        if self.return_indices:
+            return y, flat_indices(winner, x.shape, self.windows)
+        return y  # (N, C, P, Q)
+
+    def backward(self, dy, *_):  # dy: (N, C, P, Q); indices have no cotangent
+        (winner,) = self.saved
+        return send_back(dy, winner, self.x_shape, self.windows)  # (N, C, H, W)
+
+
+class Windows(NamedTuple):
+    """Size and movement of the windows. Pairs are (height, width)."""
+
+    kernel: tuple
+    stride: tuple
+    padding: tuple
+    dilation: tuple
+    ceil_mode: bool
+
+    def places(self, image):
+        """(P, Q): at how many places they stop on an image of size (H, W)."""
+        sides = zip(image, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return tuple(output_size(*side, self.ceil_mode) for side in sides)
+
+    def border(self, image):
+        """(top, bottom, left, right) around an image; ceil_mode may need more at the far ends."""
+        border = []
+        for axis, (size, count) in enumerate(zip(image, self.places(image), strict=True)):
+            last = (count - 1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis]
+            padding = self.padding[axis]
+            border += [padding, max(last + 1 - padding - size, 0)]
+        return border
+
+    def cells(self, P, Q):
+        """(i, slice): cell i = r * S + s of all windows at once, in reading order."""
+        R, S = self.kernel
+        for i in range(R * S):
+            yield i, cell(i // S, i % S, P, Q, self.stride, self.dilation)
+
+
+# ---------------------------------------------------------------------------- on plain arrays
+
+
+def pool(x, windows, want_winner):
+    """(y, winner), both (N, C, P, Q): the largest cell of each window, and its number."""
+    xp = array_module(x)
+    P, Q = windows.places(x.shape[2:])
+    R, S = windows.kernel
+    y = xp.empty((*x.shape[:2], P, Q), x.dtype)
+    number = xp.uint8 if R * S <= 256 else xp.int32
+    winner = xp.zeros(y.shape, number) if want_winner else None
+
+    def images(start, stop):
+        for n in range(start, stop):  # one image at a time stays in the core's cache
+            padded = pad_image(x[n], windows.border(x.shape[2:]), -xp.inf)
+            y[n] = padded[cell(0, 0, P, Q, windows.stride, windows.dilation)]
+            for i, here in windows.cells(P, Q):
+                if want_winner:  # i only grows, so the last to be better is the largest such i
+                    better = padded[here] > y[n]
+                    xp.maximum(winner[n], better * number(i), out=winner[n])
+                xp.maximum(y[n], padded[here], out=y[n])
+
+    parallel_for(len(x), images, x)
+    return y, winner
+
+
+def send_back(dy, winner, x_shape, windows):
+    """dx (N, C, H, W): each window's dy, added to the cell that won it."""
+    xp = array_module(dy)
+    H, W = x_shape[2:]
+    top, bottom, left, right = windows.border((H, W))
+    dx = xp.empty(x_shape, dy.dtype)
+
+    def images(start, stop):
+        padded = xp.empty((x_shape[1], top + H + bottom, left + W + right), dy.dtype)
+        for n in range(start, stop):
+            padded[...] = 0
+            for i, here in windows.cells(*dy.shape[2:]):
+                padded[here] += dy[n] * (winner[n] == i)
+            dx[n] = padded[:, top : top + H, left : left + W]
+
+    parallel_for(len(dy), images, dy)
+    return dx
+
+
+def flat_indices(winner, x_shape, windows):
+    """Where each winner lies in its image, as h * W + w (PyTorch's return_indices)."""
+    xp = array_module(winner)
+    r, s = xp.divmod(winner.astype(xp.int64), windows.kernel[1])
+    p, q = xp.ogrid[: winner.shape[2], : winner.shape[3]]
+    h = p * windows.stride[0] + r * windows.dilation[0] - windows.padding[0]
+    w = q * windows.stride[1] + s * windows.dilation[1] - windows.padding[1]
+    return h * x_shape[3] + w
+
+
+# ------------------------------------------------------------------------------ public function
+
+
+def max_pool2d(
+    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+):
+    """The largest value in each window.
+
+    input: (N, C, H, W). kernel_size, stride (default: kernel_size), padding, dilation: an int, or
+    (height, width); padding is at most half of the window. ceil_mode: also keep windows that hang
+    over the far edge. Returns (N, C, P, Q); with return_indices also the place h * W + w of each
+    maximum in its image, an integer tensor of the same shape. Raises ValueError where no window
+    fits.
+    """
+    check_image("max_pool2d", input)
+    kernel = pair("max_pool2d", "kernel_size", kernel_size, 1)
+    windows = Windows(
+        kernel,
+        kernel if stride is None else pair("max_pool2d", "stride", stride, 1),
+        pair("max_pool2d", "padding", padding, 0),
+        pair("max_pool2d", "dilation", dilation, 1),
+        ceil_mode,
+    )
+    for size, pad, step in zip(kernel, windows.padding, windows.dilation, strict=True):
+        if 2 * pad > (size - 1) * step + 1:
+            raise ValueError(
+                f"max_pool2d: padding {windows.padding} is more than half of a window of {kernel} "
+                f"with dilation {windows.dilation}; some windows would see only border"
+            )
+    if min(windows.places(input.shape[2:])) < 1:
+        raise ValueError(
+            f"max_pool2d: a window of {kernel} with dilation {windows.dilation} does not fit into "
+            f"an image of {input.shape[2:]} with padding {windows.padding}"
+        )
+    return MaxPool2d(windows, return_indices)(input)
