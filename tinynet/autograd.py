@@ -156,12 +156,14 @@ class Function:
         single = not isinstance(arrays, tuple)
         results = tuple(Tensor(_as_array(a)) for a in ((arrays,) if single else arrays))
         if self.needs_backward:
-            self.inputs = inputs
+            self.runs_on = inputs[0].device
+            needed = zip(inputs, self.needs_input_grad, strict=True)
+            self.sources = [Source(x) if needs else None for x, needs in needed]
             # Enough to make a zero cotangent for an output that nobody used.
             self.outputs = [(y.data.shape, y.data.dtype, y.device) for y in results]
             for number, y in enumerate(results):
-                y.requires_grad = y.data.dtype in FLOATS
-                y.function, y.number = self, number
+                if y.data.dtype in FLOATS:
+                    y.requires_grad, y.function, y.number = True, self, number
         else:
             self.saved = ()
         return results[0] if single else results
@@ -183,18 +185,20 @@ class Function:
 
     def _check(self, inputs):
         """All inputs are tensors, on one device, and the floating ones of one dtype."""
-        first = inputs[0]
+        first, floating = inputs[0], None
         for x in inputs:
             if not isinstance(x, Tensor):
                 raise TypeError(
                     f"{self.name}: {self._argument(inputs, x)} must be a tinynet.Tensor, got "
                     f"{type(x).__name__}; tinynet.tensor(...) makes one"
                 )
-            if x.data.dtype is not first.data.dtype and x.dtype != first.dtype:
-                if x.dtype in FLOATS and first.dtype in FLOATS:
+            if x.data.dtype in FLOATS:
+                floating = x if floating is None else floating
+                if x.dtype != floating.dtype:
+                    first = self._argument(inputs, floating)
                     raise TypeError(
                         f"{self.name}: {self._argument(inputs, x)} is {x.dtype} but "
-                        f"{self._argument(inputs, first)} is {first.dtype}; convert one of them"
+                        f"{first} is {floating.dtype}; convert one of them"
                     )
             if x.device != first.device and not self.crosses_devices:
                 raise ValueError(
@@ -205,6 +209,21 @@ class Function:
     def _argument(self, inputs, x):
         number = next(i for i, other in enumerate(inputs) if other is x)
         return self.arguments[number] if number < len(self.arguments) else f"input {number}"
+
+
+class Source:
+    """Where an input came from, which is all that the way back needs of it.
+
+    Not its data: a Function that held its input tensors would keep every intermediate array alive
+    until backward, those too that nobody saved.
+    """
+
+    __slots__ = ("dtype", "function", "leaf", "number", "shape")
+
+    def __init__(self, x):
+        self.leaf = x if x.function is None else None
+        self.function, self.number = x.function, x.number
+        self.shape, self.dtype = x.data.shape, x.data.dtype
 
 
 def _as_array(a):
@@ -237,37 +256,41 @@ def _parents(function):
             f"backward: {function.name} was already walked through and what it saved is freed; "
             "run the forward pass again for a second backward"
         )
-    return iter([x.function for x in function.inputs if x.function is not None])
+    return iter([x.function for x in function.sources if x is not None and x.function])
 
 
 def _send_back(function, cotangents):
     """Turn the cotangents of one Function's outputs into those of its inputs, then free it."""
     dys = cotangents.pop(function)
-    device = function.inputs[0].device
     for i, (shape, dtype, where) in enumerate(function.outputs):
         if dys[i] is None:
             with backend.use_device(where):
                 dys[i] = backend.to_device(np.zeros(shape, dtype), where)
-    with backend.use_device(device):
+    with backend.use_device(function.runs_on):
         dxs = function.backward(*dys)
     dxs = dxs if isinstance(dxs, tuple) else (dxs,)
-    for i, (x, dx) in enumerate(zip(function.inputs, dxs, strict=True)):
-        if not function.needs_input_grad[i]:
+    if len(dxs) != len(function.sources):
+        raise RuntimeError(
+            f"{function.name}.backward: {len(function.sources)} inputs, {len(dxs)} cotangents"
+        )
+    for i, (x, dx) in enumerate(zip(function.sources, dxs, strict=True)):
+        if x is None:
             continue
-        if dx is None or dx.shape != x.shape:
-            got = "None" if dx is None else f"shape {dx.shape}"
+        if dx is None or dx.shape != x.shape or dx.dtype != x.dtype:
+            got = "is None" if dx is None else f"has shape {dx.shape} and is {dx.dtype}"
             raise RuntimeError(
-                f"{function.name}.backward: input {i} has shape {x.shape}, its cotangent {got}"
+                f"{function.name}.backward: input {i} has shape {x.shape} and is {x.dtype}, "
+                f"its cotangent {got}"
             )
         dx = _as_array(dx)
         # Is this memory ours alone? Not if backward handed out dy, a view, or one array twice.
         shared = dx.base is not None or any(dx is a for a in (*dys, *dxs[:i], *dxs[i + 1 :]))
         if x.function is None:
-            _add_to_leaf(x, dx.copy() if shared else dx)
+            _add_to_leaf(x.leaf, dx.copy() if shared else dx)
         else:
             slot = cotangents.setdefault(x.function, [None] * len(x.function.outputs))
-            slot[x.number] = dx if slot[x.number] is None else slot[x.number] + dx
-    function.freed, function.saved, function.inputs = True, (), ()
+            slot[x.number] = dx if slot[x.number] is None else _as_array(slot[x.number] + dx)
+    function.freed, function.saved, function.sources = True, (), ()
 
 
 def _add_to_leaf(x, dx):

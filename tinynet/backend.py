@@ -203,6 +203,22 @@ def update_elementwise(body, *arrays):
     parallel_for(-(-on.size // block), run, on)
 
 
+def matmul(a, b):
+    """a @ b for matrices, a long axis of the result cut into pieces that all cores work through.
+
+    BLAS can use all cores by itself, but its threads wait for each other by spinning: as soon as
+    anything else runs on one of the cores, all of them lose the time.
+    """
+    if not isinstance(a, np.ndarray) or WORKERS == 1 or a.shape[0] * b.size < 64 * SMALL:
+        return a @ b
+    out = np.empty((a.shape[0], b.shape[1]), a.dtype)
+    if a.shape[0] > b.shape[1]:
+        parallel_for(len(a), lambda i, j: np.matmul(a[i:j], b, out=out[i:j]), max(a, b, key=np.size))
+    else:
+        parallel_for(b.shape[1], lambda i, j: np.matmul(a, b[:, i:j], out=out[:, i:j]), max(a, b, key=np.size))
+    return out
+
+
 def scratch(name, shape, dtype):
     """An uninitialised NumPy array that this thread may use until it asks for `name` again.
 

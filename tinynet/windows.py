@@ -72,24 +72,26 @@ def pad_image(x, padding, value=0.0):
     return padded
 
 
-def im2col(x, kernel, P, Q, stride, dilation, out=None):
-    """Lay every window out as a column: (..., C, H, W) -> (..., C, R, S, P, Q). x is padded."""
+def im2col(x, kernel, P, Q, stride, dilation, out):
+    """Lay every window out as a column: (B, C, H, W), padded -> (C, R, S, B, P, Q), into `out`.
+
+    Read as a matrix of C*R*S rows, each column is one window; the images lie side by side.
+    """
     R, S = kernel
-    if out is None:
-        out = backend.array_module(x).empty((*x.shape[:-2], R, S, P, Q), x.dtype)
+    x = x.swapaxes(0, 1)  # (C, B, H, W)
     for r in range(R):
         for s in range(S):
-            out[..., r, s, :, :] = x[cell(r, s, P, Q, stride, dilation)]
+            out[:, r, s] = x[cell(r, s, P, Q, stride, dilation)]
     return out
 
 
 def col2im(columns, x, stride, dilation):
-    """The transpose of im2col: add (..., C, R, S, P, Q) back to where it came from, in x, in place.
+    """The transpose of im2col: add (C, R, S, B, P, Q) to where it came from, in x (B, C, H, W).
 
     Overlapping windows share cells of the image, and what they bring adds up.
     """
-    R, S, P, Q = columns.shape[-4:]
+    _, R, S, _, P, Q = columns.shape
+    x = x.swapaxes(0, 1)  # a view: adding to it adds to x
     for r in range(R):
         for s in range(S):
-            x[cell(r, s, P, Q, stride, dilation)] += columns[..., r, s, :, :]
-    return x
+            x[cell(r, s, P, Q, stride, dilation)] += columns[:, r, s]

@@ -26,7 +26,7 @@ other: w has shape (K, C/G, R, S), and filter k of run g sees only the channels 
 formulas hold run by run. (AlexNet's conv2, conv4 and conv5: Krizhevsky et al., 2012, figure 2.)
 
 Saved: x and w. The columns are R*S times as large as x, and laying them out again costs a tenth of
-the product, so they are made one image at a time in both passes and never kept.
+the product, so they are made a few images at a time in both passes and never kept.
 """
 
 from typing import NamedTuple
@@ -86,13 +86,14 @@ def correlate(x, w, b, geometry):
     P, Q = geometry.places(x.shape[2:], kernel)
     y = xp.empty((len(x), K, P, Q), x.dtype)
     w = w.reshape(G, K // G, -1)  # (G, K/G, C/G*R*S)
+    b = 0 if b is None else b[:, None, None]
 
     def images(start, stop):
-        for n in range(start, stop):
-            cols = columns(x[n], kernel, P, Q, geometry)
-            xp.matmul(w, cols, out=y[n].reshape(G, K // G, P * Q))
-            if b is not None:
-                y[n] += b[:, None, None]
+        for i, j in blocks(start, stop, P * Q):
+            cols = columns(x[i:j], kernel, P, Q, geometry)  # (G, C/G*R*S, B*P*Q)
+            product = buffer("product", (G, K // G, (j - i) * P * Q), x)
+            xp.matmul(w, cols, out=product)
+            xp.add(product.reshape(K, j - i, P, Q).swapaxes(0, 1), b, out=y[i:j])
 
     parallel_for(len(x), images, x)
     return y
@@ -109,10 +110,10 @@ def filter_gradient(dy, x, w_shape, geometry):
 
     def images(first, last):
         for part in range(first, last):
-            for n in range(*parts[part]):
-                cols = columns(x[n], kernel, P, Q, geometry)
-                dy_n = dy[n].reshape(G, K // G, P * Q)
-                sums[part] += xp.matmul(dy_n, cols.swapaxes(1, 2))
+            for i, j in blocks(*parts[part], P * Q):
+                cols = columns(x[i:j], kernel, P, Q, geometry)  # (G, C/G*R*S, B*P*Q)
+                dy_block = by_filter(dy[i:j], G)  # (G, K/G, B*P*Q)
+                sums[part] += xp.matmul(dy_block, cols.swapaxes(1, 2))
 
     parallel_for(len(parts), images, x)
     return sums.sum(0).reshape(w_shape)
@@ -128,29 +129,47 @@ def input_gradient(dy, w, x_shape, geometry):
     w_t = w.reshape(G, K // G, -1).swapaxes(1, 2)  # (G, C/G*R*S, K/G)
 
     def images(start, stop):
-        padded = xp.empty((C, top + H + bottom, left + W + right), dy.dtype)
-        for n in range(start, stop):
-            dcols = column_buffer(dy, (G, C // G * R * S, P * Q))
-            xp.matmul(w_t, dy[n].reshape(G, K // G, P * Q), out=dcols)
+        for i, j in blocks(start, stop, P * Q):
+            dcols = buffer("columns", (G, C // G * R * S, (j - i) * P * Q), dy)
+            xp.matmul(w_t, by_filter(dy[i:j], G), out=dcols)
+            padded = buffer("image", (j - i, C, top + H + bottom, left + W + right), dy)
             padded[...] = 0
-            col2im(dcols.reshape(C, R, S, P, Q), padded, geometry.stride, geometry.dilation)
-            dx[n] = padded[:, top : top + H, left : left + W]
+            dcols = dcols.reshape(C, R, S, j - i, P, Q)
+            col2im(dcols, padded, geometry.stride, geometry.dilation)
+            dx[i:j] = padded[..., top : top + H, left : left + W]
 
     parallel_for(N, images, dy)
     return dx
 
 
 def columns(x, kernel, P, Q, geometry):
-    """Every window of one image as a column: (C, H, W) -> (G, C/G*R*S, P*Q), in a reused buffer."""
-    cols = column_buffer(x, (len(x), *kernel, P, Q))
+    """The windows of a few images: (B, C, H, W) -> (G, C/G*R*S, B*P*Q), in a reused buffer."""
+    B, C = x.shape[:2]
+    cols = buffer("columns", (C, *kernel, B, P, Q), x)
     x = pad_image(x, geometry.border)
-    im2col(x, kernel, P, Q, geometry.stride, geometry.dilation, out=cols)
-    return cols.reshape(geometry.groups, -1, P * Q)
+    im2col(x, kernel, P, Q, geometry.stride, geometry.dilation, cols)
+    return cols.reshape(geometry.groups, -1, B * P * Q)
 
 
-def column_buffer(like, shape):
+def by_filter(dy, G):
+    """(B, K, P, Q) -> (G, K/G, B*P*Q), to match the columns. One image needs no copy."""
+    B, K, P, Q = dy.shape
+    return dy.swapaxes(0, 1).reshape(G, K // G, B * P * Q)
+
+
+def blocks(start, stop, places):
+    """range(start, stop) a few images at a time: enough columns for a product to run at speed."""
+    step = max(1, COLUMNS // places)
+    return [(i, min(i + step, stop)) for i in range(start, stop, step)]
+
+
+COLUMNS = 512
+
+
+def buffer(name, shape, like):
+    """Memory that this thread uses again and again; on a GPU its pool does that by itself."""
     xp = array_module(like)
-    return scratch("columns", shape, like.dtype) if xp is np else xp.empty(shape, like.dtype)
+    return scratch(name, shape, like.dtype) if xp is np else xp.empty(shape, like.dtype)
 
 
 # ------------------------------------------------------------------------------ public function

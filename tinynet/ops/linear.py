@@ -12,7 +12,10 @@ There is only one way to multiply the matrices at hand that gives each result it
 Saved: x and w, which both exist anyway.
 """
 
+import math
+
 from tinynet.autograd import Function
+from tinynet.backend import matmul
 
 
 class Linear(Function):
@@ -20,7 +23,7 @@ class Linear(Function):
 
     def forward(self, x, w, b=None):  # x: (..., C)  w: (K, C)  b: (K,)
         self.save(x, w)
-        y = x @ w.T  # (..., K)
+        y = matmul(rows(x), w.T).reshape(*x.shape[:-1], len(w))  # (..., K)
         if b is not None:
             y += b
         return y
@@ -28,12 +31,16 @@ class Linear(Function):
     def backward(self, dy):  # dy: (..., K)
         x, w = self.saved
         needs = self.needs_input_grad
-        rows = dy.reshape(-1, len(w))  # (N, K): further axes in front only mean more rows
-        dx = dy @ w if needs[0] else None
-        dw = rows.T @ x.reshape(-1, x.shape[-1]) if needs[1] else None
+        dx = matmul(rows(dy), w).reshape(x.shape) if needs[0] else None
+        dw = matmul(rows(dy).T, rows(x)) if needs[1] else None
         if len(needs) == 2:
             return dx, dw
-        return dx, dw, rows.sum(0) if needs[2] else None
+        return dx, dw, rows(dy).sum(0) if needs[2] else None
+
+
+def rows(x):
+    """(..., C) -> (N, C): further axes in front only mean more rows."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def linear(input, weight, bias=None):

@@ -1,0 +1,46 @@
+import itertools
+
+import numpy as np
+import pytest
+from compare import assert_same_as_torch
+
+import tinynet
+from tinynet import functional as F
+
+
+def test_same_as_torch(torch, rng, dtype, device):
+    cases = [((2, 3, 4), dims) for dims in itertools.permutations(range(3))]
+    for shape, dims in [*cases, ((), ()), ((3,), (-1,)), ((2, 3, 4, 1), (0, -1, 1, 2)), ((0, 3), (1, 0))]:
+        x = np.asarray(rng.standard_normal(shape))
+        for f in (F.permute, tinynet.Tensor.permute):
+            assert_same_as_torch(
+                torch, lambda x: f(x, dims), lambda x: torch.permute(x, dims), [x], dtype, device
+            )
+    assert_same_as_torch(
+        torch, lambda x: x.permute(2, 0, 1), lambda x: x.permute(2, 0, 1), [rng.standard_normal((2, 3, 4))], dtype, device
+    )
+
+
+def test_gradcheck(rng):
+    x = tinynet.tensor(rng.standard_normal((2, 3, 2)), requires_grad=True)
+    assert tinynet.gradcheck(lambda x: F.permute(x, (1, 2, 0)), x)
+
+
+def test_reference(rng):
+    x = rng.standard_normal((2, 3, 4))
+    y = F.permute(tinynet.tensor(x), (1, 2, 0)).numpy()
+    for i, j, k in np.ndindex(x.shape):
+        assert y[j, k, i] == x[i, j, k]
+
+
+def test_bad_arguments():
+    x = tinynet.tensor(np.ones((2, 3)))
+    for dims in ((0,), (0, 0), (0, 1, 1), ()):
+        with pytest.raises(ValueError, match=r"permute: dims must name each axis of shape \(2, 3\) once"):
+            F.permute(x, dims)
+    with pytest.raises(ValueError, match="permute: dims must be between -2 and 1, got 2"):
+        x.permute(0, 2)
+    with pytest.raises(TypeError, match="permute: dims must be an integer, got str"):
+        x.permute("01")
+    with pytest.raises(TypeError, match="permute: input must be a tinynet.Tensor, got ndarray"):
+        F.permute(np.ones((2, 3)), (1, 0))

@@ -1,0 +1,56 @@
+"""Pictures in, batches out. Read in this order:
+
+images      a file of any kind to RGB pixels, the shorter side to 256, the central square
+folder      data sets: ImageFolder, ArrayImages, Cached
+transforms  random crop, flip, mean subtraction, PCA colour noise, ten-crop
+loader      batches made by threads, the same whatever the timing
+shapes      a generated data set that needs no download
+download    imagenette, and cifar10 in a file of its own
+prepare     python -m tinynet.data.prepare: an ImageNet tree to 256 x 256 JPEGs, once
+"""
+
+from tinynet.data.cache import cache_folder
+from tinynet.data.cifar10 import cifar10
+from tinynet.data.download import download, imagenette
+from tinynet.data.errors import DataError, ImageError
+from tinynet.data.folder import ArrayImages, Cached, ImageFolder
+from tinynet.data.images import decode
+from tinynet.data.loader import DataLoader
+from tinynet.data.shapes import shapes
+from tinynet.data.transforms import (
+    CentreCrop,
+    Compose,
+    Normalise,
+    PCAColour,
+    RandomCrop,
+    RandomFlip,
+    TenCrop,
+    mean_image,
+    ten_crop,
+    to_chw,
+)
+
+__all__ = [
+    "ArrayImages",
+    "Cached",
+    "CentreCrop",
+    "Compose",
+    "DataError",
+    "DataLoader",
+    "ImageError",
+    "ImageFolder",
+    "Normalise",
+    "PCAColour",
+    "RandomCrop",
+    "RandomFlip",
+    "TenCrop",
+    "cache_folder",
+    "cifar10",
+    "decode",
+    "download",
+    "imagenette",
+    "mean_image",
+    "shapes",
+    "ten_crop",
+    "to_chw",
+]

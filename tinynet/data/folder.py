@@ -1,0 +1,223 @@
+"""Data sets: numbered pictures with labels.
+
+Three classes share one interface, which is all that the loader asks for:
+
+    len(d), d.classes (list of str), d.labels (int64 (N,)), d.paths (list of Path),
+    d.image(i, side) -> uint8 (side, side, 3), d.digest() -> str
+
+ImageFolder reads ImageNet's layout from disk, ArrayImages holds pictures in memory, and Cached
+wraps either so that each picture is decoded once.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tinynet.data.errors import DataError, ImageError
+from tinynet.data.images import decode, square
+
+EXTENSIONS = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
+LAYOUT = "expected <folder>/<class>/<pictures>"
+SPLITS = {"train", "val", "valid", "validation", "test"}
+
+
+def find_images(root):
+    """Relative paths ("class/name.jpg", always with /) of all pictures below root, sorted.
+
+    A picture is what its extension says, in capitals or not. Hidden files and folders are ignored;
+    links to folders are followed, each target once, so that a loop of links ends.
+    """
+    found, seen = [], {os.path.realpath(root)}
+    for top, folders, files in os.walk(root, followlinks=True, onerror=_refuse):
+        folders[:] = [f for f in folders if not f.startswith(".") and _new(top, f, seen)]
+        prefix = "" if top == str(root) else Path(top).relative_to(root).as_posix() + "/"
+        found += [
+            prefix + name
+            for name in files
+            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _refuse(error):
+    raise DataError(f"cannot read the folder {error.filename}: {error.strerror}")
+
+
+def _new(top, name, seen):
+    path = os.path.join(top, name)
+    if not os.path.islink(path):
+        return True
+    target = os.path.realpath(path)
+    is_new = target not in seen
+    seen.add(target)
+    return is_new
+
+
+class ImageFolder:
+    """Pictures in ImageNet's layout: root/<class>/<files>, the folder's name being the class.
+
+    Classes are sorted by name and numbered from 0. Give `classes` (the training set's) for a
+    validation set: it must then have exactly these, so that labels mean the same in both.
+
+    Raises DataError for a missing folder, one without class folders, a class without pictures, and
+    classes other than the given ones.
+    """
+
+    def __init__(self, root, classes=None):
+        self.root = Path(root)
+        self.classes = self._find_classes()
+        if classes is not None:
+            self._check_classes(list(classes))
+        number = {name: i for i, name in enumerate(self.classes)}
+        names = [n for n in find_images(self.root) if "/" in n]  # not those beside the classes
+        self.paths = [self.root / name for name in names]
+        self._digest = _digest("\0".join(self.classes), "\0".join(names))
+        self.labels = np.array([number[n.partition("/")[0]] for n in names], np.int64)  # (N,)
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
+        if empty:
+            raise DataError(f"{self.root}: no pictures in class {_some(empty)}; {LAYOUT}")
+
+    def __len__(self):
+        return len(self.paths)
+
+    def image(self, i, side):
+        """Picture i: uint8 (side, side, 3). Raises ImageError if it cannot be read."""
+        return decode(self.paths[i], side)
+
+    def digest(self):
+        """16 hex digits over class names and relative paths: equal if the lists are equal."""
+        return self._digest
+
+    def _find_classes(self):
+        if not self.root.is_dir():
+            what = "is a file" if self.root.exists() else "does not exist"
+            raise DataError(f"{self.root} {what}; {LAYOUT}")
+        try:
+            entries = sorted(e.name for e in os.scandir(self.root) if e.is_dir())
+        except OSError as error:
+            _refuse(error)
+        classes = [name for name in entries if not name.startswith(".")]
+        if not classes:
+            raise DataError(f"{self.root} has no class folders; {LAYOUT}")
+        if SPLITS.issuperset(classes):
+            raise DataError(
+                f"{self.root} holds the parts {_some(classes)}, not classes; "
+                f"give one part, such as {self.root / classes[0]}"
+            )
+        return classes
+
+    def _check_classes(self, expected):
+        missing = sorted(set(expected) - set(self.classes))
+        unexpected = sorted(set(self.classes) - set(expected))
+        if missing or unexpected:
+            raise DataError(
+                f"{self.root} has other classes than the training set: "
+                f"missing {_some(missing)}, unexpected {_some(unexpected)}"
+            )
+        self.classes = expected  # in the training set's order
+
+
+class ArrayImages:
+    """Pictures that are already in memory.
+
+    images: uint8 (N, H, W, 3). labels: integers (N,), numbering `classes`. name: what messages call
+    this set; picture 7 has the path name/7.
+    """
+
+    def __init__(self, images, labels, classes, name="array"):
+        images, labels, classes = np.asarray(images), np.asarray(labels), list(classes)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+            raise DataError(
+                f"images must be uint8 (N, H, W, 3), got {images.dtype} {images.shape}"
+            )
+        if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+            raise DataError(
+                f"labels must be {len(images)} integers, got {labels.dtype} {labels.shape}"
+            )
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
+            raise DataError(
+                f"labels must lie in 0..{len(classes) - 1}, got {labels.min()}..{labels.max()}"
+            )
+        self.root, self.classes, self._images = Path(name), classes, images
+        self.labels = labels.astype(np.int64)  # (N,)
+        self.paths = [self.root / str(i) for i in range(len(images))]
+
+    def __len__(self):
+        return len(self._images)
+
+    def image(self, i, side):
+        """Picture i, scaled and cropped as a file's would be: uint8 (side, side, 3)."""
+        pixels = self._images[i]
+        if pixels.shape[:2] != (side, side):
+            return np.array(square(Image.fromarray(pixels), side))
+        pixels = pixels.view()
+        pixels.flags.writeable = False
+        return pixels
+
+    def digest(self):
+        """16 hex digits over class names, labels and pixels."""
+        head = f"{self.classes} {self._images.shape}"
+        return _digest(head, self.labels.tobytes(), np.ascontiguousarray(self._images))
+
+
+class Cached:
+    """Decodes each picture of `dataset` once, at one side, and keeps it: N * side * side * 3 bytes.
+
+    The memory is taken up page by page as pictures arrive. What cannot be read is remembered and
+    raised again. Threads may share it without a lock: should two decode the same picture at the
+    same time, both write the same bytes, and `_ready` is set only after them.
+    """
+
+    def __init__(self, dataset, side):
+        self.dataset, self.side = dataset, side
+        self.root, self.classes = dataset.root, dataset.classes
+        self.labels, self.paths = dataset.labels, dataset.paths
+        shape = (len(dataset), side, side, 3)
+        try:
+            self._pixels = np.empty(shape, np.uint8)
+        except MemoryError:
+            gigabytes = np.prod(shape, dtype=float) / 1e9
+            raise DataError(f"caching needs {gigabytes:.1f} GB of memory") from None
+        self._shared = self._pixels.view()  # what callers get: they must not write into the cache
+        self._shared.flags.writeable = False
+        self._ready = np.zeros(len(dataset), bool)
+        self._failed = {}  # i -> reason
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def image(self, i, side):
+        """Picture i, read-only: uint8 (side, side, 3). `side` must be the cache's."""
+        if side != self.side:
+            raise DataError(f"the cache holds pictures of side {self.side}, asked for {side}")
+        if i in self._failed:
+            raise ImageError(self.paths[i], self._failed[i])
+        if not self._ready[i]:
+            try:
+                self._pixels[i] = self.dataset.image(i, side)
+            except ImageError as error:
+                self._failed[i] = error.reason
+                raise
+            self._ready[i] = True
+        return self._shared[i]
+
+    def digest(self):
+        return self.dataset.digest()
+
+
+def _digest(*parts):
+    whole = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            part = part.encode("utf-8", "surrogateescape")  # file names need not be text
+        whole.update(hashlib.sha256(part).digest())  # so that no byte can move between parts
+    return whole.hexdigest()[:16]
+
+
+def _some(names, most=5):
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + rest

@@ -1,0 +1,144 @@
+"""From a picture file to pixels (Krizhevsky et al., 2012, section 2).
+
+"We first rescaled the image such that the shorter side was of length 256, and then cropped out the
+central 256 x 256 patch": decode(path, 256). Scaling and cropping are one step here, since only the
+central square of the original is ever resampled.
+
+Whatever the file holds, out come three 8-bit channels. ImageNet itself has CMYK and grey JPEGs,
+and a PNG named .JPEG; others bring palettes, transparency (laid over white, as a page would show
+it), 16-bit grey (its high byte is kept) and cameras' EXIF rotation (applied).
+
+A JPEG is stored as 8 x 8 blocks of cosine coefficients, and from the low ones alone it can be
+decoded at 1/2, 1/4 or 1/8 of its size. Pillow calls that draft mode: a 2000 x 1500 photograph that
+is to become 256 x 256 is decoded straight to 500 x 375, which saves most of the work.
+"""
+
+import errno
+import io
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tinynet.data.errors import ImageError
+
+# EXIF orientation -> what turns the stored pixels upright (1, or none: they already are).
+ORIENTATION_TAG = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
+
+# Errors of the machine, not of the file: blaming the picture would hide them.
+MACHINE_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+def decode(source, side=None):
+    """Read one picture: uint8 (H, W, 3), RGB, upright.
+
+    source: a path, or an open binary file that can seek.
+    side: None for the picture's own size. With a number of pixels, the shorter side is scaled to
+        `side` and the central (side, side, 3) is cut out.
+
+    Raises ImageError, with a reason, for a file that is missing, forbidden, empty, no image,
+    truncated, or a decompression bomb (more than Pillow's Image.MAX_IMAGE_PIXELS). Many threads may
+    decode at once: Pillow drops the GIL for the heavy part.
+    """
+    path = getattr(source, "name", source) if hasattr(source, "read") else source
+    try:
+        with nullcontext(source) if hasattr(source, "read") else open(source, "rb") as file:
+            return _decode(file, side)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can make Pillow's parsers raise almost anything
+        if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+            raise
+        raise ImageError(path, _reason(error)) from error
+
+
+def save_jpeg(pixels, path, quality):
+    """Write uint8 (H, W, 3) as a JPEG of `quality` 1 to 100. Raises OSError if it cannot.
+
+    Encoded in memory first: when a disk is almost full, Pillow's own writing to a file takes no
+    notice that only a part of it went in, and leaves a truncated picture without an error.
+    """
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=quality)
+    Path(path).write_bytes(encoded.getbuffer())
+
+
+def square(image, side):
+    """Scale a Pillow image's shorter side to `side`, keep the central (side, side) of it.
+
+    Bilinear, and antialiased when shrinking: each new pixel averages all that it covers.
+    """
+    short = min(image.size)
+    left, top = (image.width - short) // 2, (image.height - short) // 2
+    box = (left, top, left + short, top + short)
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+
+
+def _decode(file, side):
+    if not file.read(1):
+        raise ValueError("the file is empty (0 bytes)")
+    file.seek(0)
+    with Image.open(file) as image:
+        _refuse_dangerous(image)
+        if side is not None:
+            image.draft(None, (side, side))  # JPEG only: never below `side`, nothing if no gain
+        upright = UPRIGHT.get(_orientation(image))
+        rgb = _to_rgb(image)
+    if upright is not None:
+        rgb = rgb.transpose(upright)
+    if side is not None:
+        rgb = square(rgb, side)
+    return np.array(rgb)  # (H, W, 3) uint8, a copy that the caller owns
+
+
+def _refuse_dangerous(image):
+    """Pillow only warns between one and two times its limit; here the limit is the limit."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise Image.DecompressionBombError(
+            f"{image.width} x {image.height} pixels, more than {limit}: a decompression bomb?"
+        )
+    if image.format == "EPS":
+        raise ValueError("an EPS program, not a picture (Pillow would run Ghostscript on it)")
+
+
+def _orientation(image):
+    try:
+        return image.getexif().get(ORIENTATION_TAG)
+    except Exception:  # damaged EXIF data does not spoil the pixels: take them as they lie
+        return None
+
+
+def _to_rgb(image):
+    if image.mode == "RGB" and "transparency" not in image.info:
+        image.load()
+        return image
+    if image.mode.startswith("I"):  # I;16, I;16B or I: 16 bits of grey; keep the high byte
+        grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels, and nothing says what is black and what is white")
+    if image.mode in WITH_ALPHA or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        page = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(page, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _reason(error):
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not an image, or of a kind that Pillow does not know"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

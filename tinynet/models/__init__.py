@@ -1,0 +1,7 @@
+"""Networks built from the layers."""
+
+from tinynet.models.alexnet import AlexNet
+from tinynet.models.lenet import LeNet
+from tinynet.models.recipes import RECIPES, Recipe
+
+__all__ = ["RECIPES", "AlexNet", "LeNet", "Recipe"]

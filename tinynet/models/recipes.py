@@ -1,0 +1,113 @@
+"""What belongs to one way of training AlexNet: these settings only work together.
+
+A bias of 1 helps a ReLU to start alive, but it also drowns the image: with the paper's text taken
+to the letter (standard deviation 0.01 everywhere, biases 1) about 1 % of the first logits depends on the
+picture, the rest is bias. Scale the pixels down to unit deviation as well and it is 0.03 %: such a
+network looks stuck at a loss of log(1000) = 6.9. The recipes below are sets that are known to go
+together; `signal_share` in tinynet/models/inspect.py measures what they leave of the image.
+
+| recipe  | sources |
+|---------|---------|
+| paper   | Krizhevsky, Sutskever & Hinton, 2012, sections 3.3 and 5 |
+| chm2012 | the 2012 code (computerhistory/AlexNet-Source-Code), layer-params-145.cfg, src/layer.cu |
+| caffe   | BVLC/caffe, models/bvlc_alexnet |
+| he      | He et al., 2015, for the weights; the rest as in the paper |
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinynet import backend
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """weight_sd, bias: by layer name ("conv1" to "fc8"), `default` for those not named.
+
+    weight_sd None means He's rule, sqrt(2 / fan-in), and sqrt(1 / fan-in) for the last layer.
+    lrn: size, alpha (as in the formula with alpha / size), beta and k. pixel_sd: pixels (0 to
+    255, mean subtracted) are divided by it. lr: the starting rate at batch 128. bias_lr: the biases'
+    rate, as a multiple. decay_biases: whether weight decay pulls on them.
+    """
+
+    name: str
+    weight_sd: dict | None
+    bias: dict
+    lrn: dict
+    pixel_sd: float
+    lr: float
+    bias_lr: float
+    decay_biases: bool
+
+    def initial_weights(self, shapes):
+        """Draw weights for {name: shape}: {name: array}. Whole layers, whatever the devices."""
+        weights = {}
+        for name, shape in shapes.items():
+            layer, kind = name.rsplit(".", 1)
+            if kind == "bias":
+                value = self.bias.get(layer, self.bias["default"])
+                weights[name] = np.full(shape, value, np.float32)
+            else:
+                weights[name] = backend.generator().standard_normal(shape, dtype=np.float32)
+                weights[name] *= self.sd(layer, math.prod(shape[1:]))
+        return weights
+
+    def sd(self, layer, fan_in):
+        if self.weight_sd is None:
+            return math.sqrt((1 if layer == "fc8" else 2) / fan_in)
+        return self.weight_sd.get(layer, self.weight_sd["default"])
+
+    def parameter_groups(self, model, lr, weight_decay):
+        """Groups for an optimiser: weights, and biases at their own rate and decay."""
+        named = list(model.named_parameters())
+        biases = [p for name, p in named if name.endswith("bias")]
+        weights = [p for name, p in named if not name.endswith("bias")]
+        return [
+            {"params": weights, "lr": lr, "weight_decay": weight_decay},
+            {
+                "params": biases,
+                "lr": lr * self.bias_lr,
+                "weight_decay": weight_decay if self.decay_biases else 0.0,
+            },
+        ]
+
+
+def _biased(value):
+    """Biases of `value` in conv2, conv4, conv5 and the hidden fully connected layers."""
+    return {"default": 0.0} | dict.fromkeys(["conv2", "conv4", "conv5", "fc6", "fc7"], value)
+
+
+# The paper's alpha = 1e-4 is not divided by the window's 5 channels; the op divides, so 5 times it.
+PAPER_LRN = dict(size=5, alpha=5e-4, beta=0.75, k=2.0)
+CODE_LRN = dict(size=5, alpha=1e-4, beta=0.75, k=2.0)
+PHOTO_SD = 58.0  # grey levels, of photographs after the mean is subtracted
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in [
+        Recipe("paper", {"default": 0.01}, _biased(1.0), PAPER_LRN, 1.0, 0.01, 1.0, True),
+        Recipe(
+            "chm2012",
+            {"default": 0.01} | dict.fromkeys(["conv3", "conv4", "conv5"], 0.03),
+            _biased(1.0),
+            CODE_LRN,
+            1.0,
+            0.01,
+            2.0,
+            False,
+        ),
+        Recipe(
+            "caffe",
+            {"default": 0.01, "fc6": 0.005, "fc7": 0.005},
+            _biased(0.1),
+            CODE_LRN | {"k": 1.0},
+            1.0,
+            0.01,
+            2.0,
+            False,
+        ),
+        Recipe("he", None, {"default": 0.0}, CODE_LRN, PHOTO_SD, 0.01, 1.0, True),
+    ]
+}

@@ -1,0 +1,281 @@
+"""Arithmetic, element by element, with broadcasting: + - * / ** and the comparisons.
+
+Forward.   y = x + z    x - z    x * z    x / z    x^z    -x
+
+Backward.  The slopes are school calculus, one pair for each operation:
+
+    x + z:   dx = dy                 dz = dy
+    x - z:   dx = dy                 dz = -dy
+    x * z:   dx = dy * z             dz = dy * x
+    x / z:   dx = dy / z             dz = -dy * x / z^2
+    x^z:     dx = dy * z * x^(z-1)   dz = dy * x^z * log(x)
+
+The step that is easy to forget is broadcasting. Where an axis of length 1 was stretched to length
+n, one number x was used n times: y_i = x + z_i. It reaches the loss by n roads, and what comes back
+along them adds up: dx = sum_i dy_i. So broadcasting forward is summing backward (`unbroadcast`).
+
+An operand is saved only if the *other* one's gradient needs it and that gradient is wanted: `x * 2`
+keeps the number 2, and not x.
+"""
+
+import operator
+
+import numpy as np
+
+from tinynet.autograd import FLOATS, Function, Tensor, tensor
+from tinynet.backend import array_module, use_device
+from tinynet.ops.dims import number, require_floating
+
+
+class Binary(Function):
+    """y = value(x, z). Subclasses give it, and dx and dz as if nothing had been stretched."""
+
+    arguments = ("input", "other")
+
+    def forward(self, x, z):
+        check_broadcast(self, x.shape, z.shape)
+        self.shapes = x.shape, z.shape
+        return self.value(x, z)
+
+    def backward(self, dy):
+        x_shape, z_shape = self.shapes
+        for_x, for_z = self.needs_input_grad
+        dx = unbroadcast(self.dx(dy), x_shape) if for_x else None
+        dz = unbroadcast(self.dz(dy), z_shape) if for_z else None
+        return dx, dz
+
+    def save_for(self, dx, dz):
+        """Save two lists of arrays, the first only if dx will be asked for, the second for dz."""
+        for_x, for_z = self.needs_input_grad
+        self.save(dx if for_x else None, dz if for_z else None)
+
+
+class Add(Binary):
+    def value(self, x, z):
+        return x + z
+
+    def dx(self, dy):
+        return dy
+
+    def dz(self, dy):
+        return dy
+
+
+class Sub(Binary):
+    def value(self, x, z):
+        return x - z
+
+    def dx(self, dy):
+        return dy
+
+    def dz(self, dy):
+        return -dy
+
+
+class Mul(Binary):
+    def value(self, x, z):
+        self.save_for(dx=z, dz=x)
+        return x * z
+
+    def dx(self, dy):
+        return dy * self.saved[0]
+
+    def dz(self, dy):
+        return dy * self.saved[1]
+
+
+class Div(Binary):
+    def value(self, x, z):
+        self.save_for(dx=z, dz=(x, z))
+        return x / z
+
+    def dx(self, dy):
+        return dy / self.saved[0]
+
+    def dz(self, dy):
+        x, z = self.saved[1]
+        return -dy * (x / z) / z  # z^2 alone could overflow
+
+
+class Pow(Binary):
+    """Two corners: x^0 = 1 for every x, so dx is 0 there; 0^z stays 0 for z > 0, so dz is 0."""
+
+    def value(self, x, z):
+        require_floating("pow", "input", x)
+        y = x**z
+        self.save_for(dx=(x, z), dz=(x, z, y))
+        return y
+
+    def dx(self, dy):
+        x, z = self.saved[0]
+        xp = array_module(x)
+        return dy * z * x ** xp.where(z == 0, z, z - 1)
+
+    def dz(self, dy):
+        x, z, y = self.saved[1]
+        xp = array_module(x)
+        return dy * y * xp.log(xp.where((x == 0) & (z >= 0), xp.ones_like(x), x))
+
+
+class PowScalar(Function):
+    """x^c for a number c: NumPy has short cuts for 2, 1, 0.5 and -1."""
+
+    def __init__(self, c):
+        self.c = c
+
+    def forward(self, x):
+        require_floating("pow", "input", x)
+        self.save(x)
+        return x**self.c
+
+    def backward(self, dy):
+        (x,) = self.saved
+        return dy * (self.c * x ** (self.c - 1)) if self.c != 0 else dy * 0
+
+    name = "pow"
+
+
+class Neg(Function):
+    arguments = ("input",)
+
+    def forward(self, x):
+        return -x
+
+    def backward(self, dy):
+        return -dy
+
+
+class Compare(Binary):
+    """Yes or no for each element: there is no slope, so nothing is recorded."""
+
+    def __init__(self, relation):
+        self.value = relation
+
+
+# ---------------------------------------------------------------------------- broadcasting
+
+
+def check_broadcast(function, x_shape, z_shape):
+    """Counted from the last, axes must be of equal length, or one of the two of length 1."""
+    if x_shape == z_shape:
+        return
+    for n, m in zip(reversed(x_shape), reversed(z_shape), strict=False):
+        if n != m and n != 1 and m != 1:
+            first, second = function.arguments
+            raise ValueError(
+                f"{function.name}: {first} has shape {x_shape} and {second} {z_shape}: "
+                f"lengths {n} and {m} do not broadcast"
+            )
+
+
+def unbroadcast(dy, shape):
+    """The transpose of broadcasting: sum dy over the axes that stretched `shape` to dy.shape."""
+    if dy.shape == shape:
+        return dy
+    new = dy.ndim - len(shape)  # axes that broadcasting put in front
+    stretched = [new + axis for axis, n in enumerate(shape) if n == 1 != dy.shape[new + axis]]
+    return dy.sum(axis=(*range(new), *stretched)).reshape(shape)
+
+
+# ---------------------------------------------------------------------------- operands
+
+
+def operands(op, input, other):
+    """Both as tensors. A number becomes one of no axes: it is never stretched in memory."""
+    if not isinstance(other, Tensor):
+        other = as_tensor(op, "other", other, like=input)
+    elif not isinstance(input, Tensor):
+        input = as_tensor(op, "input", input, like=other)
+    if input.dtype != other.dtype:  # an integer takes the floating dtype that it meets
+        if input.dtype in FLOATS and other.dtype not in FLOATS:
+            other = Tensor(other.data.astype(input.dtype))
+        elif other.dtype in FLOATS and input.dtype not in FLOATS:
+            input = Tensor(input.data.astype(other.dtype))
+    return input, other
+
+
+def as_tensor(op, argument, value, like):
+    """A number in the dtype and on the device of the tensor `like`; an array as a tensor."""
+    if not isinstance(like, Tensor):
+        raise TypeError(
+            f"{op}: input must be a tinynet.Tensor, got {type(like).__name__}; "
+            "tinynet.tensor(...) makes one"
+        )
+    if hasattr(value, "dtype") and not isinstance(value, np.generic):
+        return tensor(value)
+    value = number(op, argument, value)
+    if like.dtype in FLOATS:
+        dtype = like.dtype
+    elif isinstance(value, float):
+        dtype = FLOATS[0]  # NumPy would say float64
+    else:
+        dtype = np.result_type(like.dtype, value)
+    with use_device(like.device):
+        return Tensor(array_module(like.data).asarray(value, dtype))
+
+
+# ---------------------------------------------------------------------------- public functions
+
+
+def add(input, other):
+    """input + other. Shapes that broadcast; either may be a number or an array. Else ValueError."""
+    return Add()(*operands("add", input, other))
+
+
+def sub(input, other):
+    """input - other. Shapes that broadcast; either may be a number or an array. Else ValueError."""
+    return Sub()(*operands("sub", input, other))
+
+
+def mul(input, other):
+    """input * other. Shapes that broadcast; either may be a number or an array. Else ValueError."""
+    return Mul()(*operands("mul", input, other))
+
+
+def div(input, other):
+    """input / other. Shapes that broadcast; either may be a number or an array. Else ValueError.
+
+    Integers divided by integers give float32.
+    """
+    input, other = operands("div", input, other)
+    if input.dtype not in FLOATS and other.dtype not in FLOATS:
+        input, other = (Tensor(x.data.astype(FLOATS[0])) for x in (input, other))
+    return Div()(input, other)
+
+
+def neg(input):
+    """-input, element by element. input: any shape."""
+    return Neg()(input)
+
+
+def pow(input, exponent):
+    """input to the power of exponent: one a floating tensor, the other such a tensor or a number.
+
+    Shapes that broadcast, else ValueError. Integers to the power of integers: TypeError.
+    """
+    if isinstance(exponent, int | float | np.generic) and isinstance(input, Tensor):
+        return PowScalar(number("pow", "exponent", exponent))(input)
+    return Pow()(*operands("pow", input, exponent))
+
+
+def compare(relation):
+    """One of Python's comparisons as a method of Tensor: the result is a tensor of bool."""
+    return lambda self, other: Compare(relation)(*operands("compare", self, other))
+
+
+Tensor.__add__ = add
+Tensor.__radd__ = lambda self, other: add(other, self)
+Tensor.__sub__ = sub
+Tensor.__rsub__ = lambda self, other: sub(other, self)
+Tensor.__mul__ = mul
+Tensor.__rmul__ = lambda self, other: mul(other, self)
+Tensor.__truediv__ = div
+Tensor.__rtruediv__ = lambda self, other: div(other, self)
+Tensor.__pow__ = pow
+Tensor.__rpow__ = lambda self, other: pow(other, self)
+Tensor.__neg__ = neg
+# == and != stay Python's own, "is it the same object": tensors are keys of dicts and sets.
+Tensor.__gt__ = compare(operator.gt)
+Tensor.__ge__ = compare(operator.ge)
+Tensor.__lt__ = compare(operator.lt)
+Tensor.__le__ = compare(operator.le)

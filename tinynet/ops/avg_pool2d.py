@@ -1,0 +1,107 @@
+"""Average-pooling: the mean of each window (LeCun et al., 1998, "subsampling").
+
+Forward. Window (p, q) adds up its cells and divides by how many it counts:
+
+    y[n,c,p,q] = 1 / count[p,q] * sum over (r, s) of
+                 x[n, c, p * stride + r - padding, q * stride + s - padding]
+
+Cells of the border are 0, and count as cells if count_include_pad. Where ceil_mode lets a window
+hang over the far side of the border, what hangs over is never counted. count[p,q] is a number of
+rows times a number of columns.
+
+Backward. Each cell entered its window's sum with factor 1 / count, so it gets that much of the
+window's dy, and the sum of it where windows overlap:
+
+    dx[n,c,h,w] = sum of dy[n,c,p,q] / count[p,q] over the windows (p, q) that hold (h, w)
+
+The mean is linear: its slope does not depend on x, and nothing is saved but the shape.
+"""
+
+import numpy as np
+
+from tinynet.autograd import Function
+from tinynet.backend import array_module, parallel_for
+from tinynet.ops.max_pool2d import Windows
+from tinynet.windows import check_image, pad_image, pair
+
+
+class AvgPool2d(Function):
+    arguments = ("input",)
+
+    def __init__(self, windows, count_include_pad):
+        self.windows, self.count_include_pad = windows, count_include_pad
+
+    def forward(self, x):  # x: (N, C, H, W)
+        self.x_shape = x.shape
+        P, Q = self.windows.places(x.shape[2:])
+        count = cells_counted(x, self.windows, self.count_include_pad)  # (P, Q)
+        y = array_module(x).zeros((*x.shape[:2], P, Q), x.dtype)
+
+        def images(start, stop):
+            for n in range(start, stop):
+                padded = pad_image(x[n], self.windows.border(x.shape[2:]))
+                for _, here in self.windows.cells(P, Q):
+                    y[n] += padded[here]
+                y[n] /= count
+
+        parallel_for(len(x), images, x)
+        return y
+
+    def backward(self, dy):  # dy: (N, C, P, Q)
+        xp = array_module(dy)
+        C, H, W = self.x_shape[1:]
+        top, bottom, left, right = self.windows.border((H, W))
+        dx = xp.empty(self.x_shape, dy.dtype)
+        count = cells_counted(dx, self.windows, self.count_include_pad)  # (P, Q)
+
+        def images(start, stop):
+            for n in range(start, stop):
+                padded = xp.zeros((C, top + H + bottom, left + W + right), dy.dtype)
+                share = dy[n] / count
+                for _, here in self.windows.cells(*dy.shape[2:]):
+                    padded[here] += share
+                dx[n] = padded[:, top : top + H, left : left + W]
+
+        parallel_for(len(dy), images, dx)
+        return dx
+
+
+def cells_counted(x, windows, count_include_pad):
+    """count[p,q], the number of cells that window (p, q) divides by: (P, Q), in x's dtype."""
+    sides = []
+    for axis, places in enumerate(windows.places(x.shape[2:])):
+        size, padding = x.shape[2 + axis], windows.padding[axis]
+        first = np.arange(places) * windows.stride[axis] - padding
+        end = np.minimum(first + windows.kernel[axis], size + padding)
+        if not count_include_pad:
+            first, end = np.maximum(first, 0), np.minimum(end, size)
+        sides.append(end - first)
+    return array_module(x).asarray(np.outer(*sides).astype(x.dtype))
+
+
+def avg_pool2d(
+    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
+):
+    """The mean of each window.
+
+    input: (N, C, H, W). kernel_size, stride (default: kernel_size), padding: an int, or
+    (height, width); padding is at most half of the window. ceil_mode: also keep windows that hang
+    over the far edge. count_include_pad: the zeros of the border count as cells. Returns
+    (N, C, P, Q). Raises ValueError where no window fits.
+    """
+    check_image("avg_pool2d", input)
+    kernel = pair("avg_pool2d", "kernel_size", kernel_size, 1)
+    stride = kernel if stride is None else pair("avg_pool2d", "stride", stride, 1)
+    padding = pair("avg_pool2d", "padding", padding, 0)
+    if any(2 * pad > size for size, pad in zip(kernel, padding, strict=True)):
+        raise ValueError(
+            f"avg_pool2d: padding {padding} is more than half of a window of {kernel}; some "
+            "windows would see only border"
+        )
+    windows = Windows(kernel, stride, padding, dilation=(1, 1), ceil_mode=ceil_mode)
+    if min(windows.places(input.shape[2:])) < 1:
+        raise ValueError(
+            f"avg_pool2d: a window of {kernel} does not fit into an image of {input.shape[2:]} "
+            f"with padding {padding}"
+        )
+    return AvgPool2d(windows, count_include_pad)(input)

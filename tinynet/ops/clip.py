@@ -1,0 +1,55 @@
+"""Clip (clamp): keep every element between two bounds.
+
+Forward.   y = min(max(x, low), high)
+
+Backward.  Between the bounds y follows x; beyond them y stands still. At a bound both are true, and
+like PyTorch we let the gradient pass:
+
+    dx = dy   where low <= x <= high,   0 elsewhere
+
+Only that yes or no is saved: one byte an element, a quarter of x.
+"""
+
+from tinynet.autograd import FLOATS, Function, Tensor
+from tinynet.backend import array_module
+from tinynet.ops.dims import number
+
+
+class Clip(Function):
+    arguments = ("input",)
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def forward(self, x):
+        xp, low, high = array_module(x), self.low, self.high
+        for argument, bound in (("min", low), ("max", high)):
+            if isinstance(bound, float) and x.dtype not in FLOATS:
+                raise TypeError(f"clip: {argument} is {bound}, but input holds {x.dtype}")
+        y, inside = x, True
+        if low is not None:
+            y, inside = xp.maximum(y, low), x >= low
+        if high is not None:
+            y, inside = xp.minimum(y, high), inside & (x <= high)
+        self.save(inside)
+        return y
+
+    def backward(self, dy):
+        (inside,) = self.saved
+        xp = array_module(dy)
+        return xp.where(inside, dy, xp.zeros((), dy.dtype))  # dy * inside: inf * 0 would be nan
+
+
+def clip(input, min=None, max=None):
+    """input, raised to min where it is less and lowered to max where it is more.
+
+    min, max: numbers, or None for no bound; with both None: ValueError. If min > max, all is max.
+    """
+    if min is None and max is None:
+        raise ValueError("clip: give min, max or both")
+    min = None if min is None else number("clip", "min", min)
+    max = None if max is None else number("clip", "max", max)
+    return Clip(min, max)(input)
+
+
+Tensor.clip = clip

@@ -1,0 +1,52 @@
+"""Leaky rectified linear unit (Maas et al., 2013): a ReLU that lets a little through below 0.
+
+Forward.   y = x          where x > 0
+           y = a * x      elsewhere         (a is negative_slope, 0.01)
+
+Backward.  The slope of each half is its factor. At x = 0 there is none; like PyTorch we take a:
+
+    dx = dy                where x > 0
+    dx = a * dy            elsewhere
+
+With a >= 0 the output is above 0 exactly where the input is, so as in ReLU we save y, which the
+next layer keeps anyway. Only with a < 0 does the sign of y tell nothing, and x itself is saved.
+"""
+
+from tinynet.autograd import Function
+from tinynet.backend import array_module, elementwise
+from tinynet.ops.dims import number, require_floating
+
+
+class LeakyRelu(Function):
+    arguments = ("input",)
+
+    def __init__(self, negative_slope):
+        self.negative_slope = negative_slope
+
+    def forward(self, x):  # x: any shape
+        require_floating("leaky_relu", "input", x)
+        y = self.scale(x, x)
+        self.save(y if self.negative_slope >= 0 else x)
+        return y
+
+    def backward(self, dy):
+        (side,) = self.saved
+        return self.scale(dy, side)
+
+    def scale(self, a, side):
+        """a where side > 0, a * negative_slope elsewhere: both passes in one."""
+        xp = array_module(a)
+
+        def body(out, a, side):
+            xp.multiply(a, self.negative_slope, out=out)
+            xp.copyto(out, a, where=side > 0)
+
+        return elementwise(body, a, side)
+
+
+def leaky_relu(input, negative_slope=0.01):
+    """input where it is above 0, negative_slope * input elsewhere.
+
+    input: floating (else TypeError), any shape.
+    """
+    return LeakyRelu(number("leaky_relu", "negative_slope", negative_slope))(input)

@@ -1,0 +1,34 @@
+"""Natural logarithm.
+
+Forward.   y = log(x)
+
+Backward.  dx = dy / x
+
+x is saved: getting it back from y would take an exponential, and lose digits.
+"""
+
+from tinynet.autograd import Function, Tensor
+from tinynet.backend import array_module, elementwise
+from tinynet.ops.dims import require_floating
+
+
+class Log(Function):
+    arguments = ("input",)
+
+    def forward(self, x):
+        require_floating("log", "input", x)
+        xp = array_module(x)
+        self.save(x)
+        return elementwise(lambda y, x: xp.log(x, out=y), x)
+
+    def backward(self, dy):
+        (x,) = self.saved
+        return dy / x
+
+
+def log(input):
+    """The natural logarithm, element by element. input: any shape; floating, else TypeError."""
+    return Log()(input)
+
+
+Tensor.log = log

@@ -1,0 +1,56 @@
+"""Maximum over some axes, or all.
+
+Forward.   y = max_i x_i
+
+Backward.  Moving the largest x_i moves y by as much; moving any other does nothing:
+
+    dx_i = dy if x_i = y, else 0
+
+If k elements tie for the maximum there is no slope: raising one of them raises y, lowering it does
+not. Any split of dy among them is as good; like PyTorch we share it evenly, dy / k each, which does
+not depend on their order.
+
+x and y are saved: where x = y is then found again, without keeping an array of places.
+"""
+
+from tinynet.autograd import Function, Tensor
+from tinynet.ops.dims import several_dims
+from tinynet.ops.mean import count
+
+
+class Max(Function):
+    arguments = ("input",)
+
+    def __init__(self, dim, keepdim):
+        self.dim, self.keepdim = dim, keepdim
+
+    def forward(self, x):
+        self.axes = several_dims(self.name, self.dim, x.ndim)
+        if count(x.shape, self.axes) == 0:
+            raise ValueError(
+                f"{self.name}: input of shape {x.shape} has no elements along dim={self.dim}"
+            )
+        y = self.extreme(x)
+        self.save(x, y)
+        return y if self.keepdim else y.squeeze(self.axes)
+
+    def backward(self, dy):
+        x, y = self.saved
+        largest = x == y
+        ties = largest.sum(axis=self.axes, dtype=dy.dtype, keepdims=True)
+        return largest * (dy.reshape(y.shape) / ties)
+
+    def extreme(self, x):
+        return x.max(axis=self.axes, keepdims=True)
+
+
+def max(input, dim=None, keepdim=False):
+    """The largest element over the axes `dim` (an int or several; None: all), as torch.amax.
+
+    keepdim keeps them with length 1. Only values come back, no indices. An axis that input has
+    not, or has with length 0: ValueError.
+    """
+    return Max(dim, keepdim)(input)
+
+
+Tensor.max = max

@@ -1,0 +1,58 @@
+"""Pad: a border of one value around an array.
+
+Forward.   y = x in the middle, `value` around it
+
+Backward.  The border does not depend on x, so its dy goes nowhere:
+
+    dx = the middle of dy
+
+Nothing is saved but where the middle is.
+"""
+
+import numpy as np
+
+from tinynet.autograd import FLOATS, Function
+from tinynet.backend import array_module
+from tinynet.ops.dims import number
+
+
+class Pad(Function):
+    arguments = ("input",)
+
+    def __init__(self, pad, value):
+        self.pad, self.value = pad, value
+
+    def forward(self, x):
+        if len(self.pad) > 2 * x.ndim:
+            raise ValueError(
+                f"pad: input of shape {x.shape} has {x.ndim} axes, too few for pad={self.pad}"
+            )
+        if x.dtype not in FLOATS and not float(self.value).is_integer():
+            raise TypeError(f"pad: value is {self.value}, but input holds {x.dtype}")
+        widths = [(0, 0)] * x.ndim
+        for axis in range(len(self.pad) // 2):  # counted from the last
+            widths[-1 - axis] = self.pad[2 * axis], self.pad[2 * axis + 1]
+        shape = [a + n + b for n, (a, b) in zip(x.shape, widths, strict=True)]
+        self.middle = tuple([slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True)])
+        y = array_module(x).full(shape, self.value, x.dtype)
+        y[self.middle] = x
+        return y
+
+    def backward(self, dy):
+        return dy[self.middle]
+
+
+def pad(input, pad, mode="constant", value=0.0):
+    """input with a border of `value`.
+
+    pad: the widths as (before, after) pairs, the last axis first: (left, right, top, bottom) pads
+    the last two. Negative widths, an odd number of them, too many, or another mode: ValueError.
+    """
+    if mode != "constant":
+        raise ValueError(f"pad: mode must be 'constant', got {mode!r}")
+    pad = tuple(pad) if isinstance(pad, tuple | list) else pad
+    if not isinstance(pad, tuple) or not all(isinstance(n, int | np.integer) for n in pad):
+        raise TypeError(f"pad: pad must be a tuple of integers, got {pad!r}")
+    if len(pad) % 2 or any(n < 0 for n in pad):
+        raise ValueError(f"pad: pad must hold pairs of widths of 0 or more, got {pad}")
+    return Pad(pad, number("pad", "value", value))(input)

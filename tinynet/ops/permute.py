@@ -1,0 +1,49 @@
+"""Permute: put the axes into another order.
+
+Forward.   axis k of y is axis dims[k] of x
+
+Backward.  dx needs dy's axes back where they came from: axis dims[k] of dx is axis k of dy. That is
+the inverse permutation, `back[dims[k]] = k`:
+
+    dx = dy permuted by back
+
+No data moves: y is a view of x's memory with its strides in another order. Nothing is saved.
+"""
+
+from tinynet.autograd import Function, Tensor
+from tinynet.ops.dims import one_dim
+
+
+class Permute(Function):
+    arguments = ("input",)
+
+    def __init__(self, dims):
+        self.dims = dims
+
+    def forward(self, x):
+        axes = [one_dim("permute", "dims", d, x.ndim) for d in self.dims]
+        if sorted(axes) != list(range(x.ndim)):
+            raise ValueError(
+                f"permute: dims must name each axis of shape {x.shape} once, got {self.dims}"
+            )
+        self.back = [axes.index(axis) for axis in range(x.ndim)]
+        return x.transpose(axes)
+
+    def backward(self, dy):
+        return dy.transpose(self.back)
+
+
+def permute(input, dims):
+    """input with axis dims[k] as its axis k: (N, H, W, C) with dims=(0, 3, 1, 2) -> (N, C, H, W).
+
+    dims that do not name every axis once: ValueError.
+    """
+    return Permute(tuple(dims))(input)
+
+
+def permute_method(self, *dims):
+    """x.permute(1, 0) or x.permute((1, 0)); see functional.permute."""
+    return permute(self, dims[0] if len(dims) == 1 and isinstance(dims[0], tuple | list) else dims)
+
+
+Tensor.permute = permute_method

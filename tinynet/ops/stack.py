@@ -1,0 +1,45 @@
+"""Stack: arrays of one shape side by side along a new axis.
+
+Forward.   y[k] = x_k        (here with the new axis first)
+
+Backward.  dx_k = dy[k]
+
+The parts are views of dy. Nothing is saved.
+"""
+
+from tinynet.autograd import Function
+from tinynet.backend import array_module
+from tinynet.ops.dims import one_dim
+
+
+class Stack(Function):
+    def __init__(self, dim):
+        self.dim = dim
+
+    def forward(self, *xs):
+        first = xs[0]
+        self.axis = one_dim("stack", "dim", self.dim, first.ndim + 1)
+        for k, x in enumerate(xs):
+            if x.dtype != first.dtype:
+                raise TypeError(f"stack: input 0 is {first.dtype} but input {k} is {x.dtype}")
+            if x.shape != first.shape:
+                raise ValueError(
+                    f"stack: input 0 has shape {first.shape} but input {k} {x.shape}: "
+                    "all must be the same"
+                )
+        return array_module(first).stack(xs, axis=self.axis)
+
+    def backward(self, dy):
+        before = (slice(None),) * self.axis
+        return tuple([dy[(*before, k)] for k in range(dy.shape[self.axis])])
+
+
+def stack(tensors, dim=0):
+    """The tensors, all of one shape, along a new axis dim: n of shape (H, W) -> (n, H, W).
+
+    Different shapes, or no tensors: ValueError; different dtypes: TypeError.
+    """
+    tensors = tuple(tensors)
+    if not tensors:
+        raise ValueError("stack: tensors is empty")
+    return Stack(dim)(*tensors)

@@ -1,0 +1,56 @@
+"""Adam (Kingma & Ba, 2015): each weight's step is scaled by how large its gradients have been.
+
+With g the gradient, plus weight_decay * w, and running means of it and of its square,
+
+    mean   <- b1 * mean + (1 - b1) * g
+    square <- b2 * square + (1 - b2) * g^2
+
+    w <- w - lr * (mean / (1 - b1^t)) / (sqrt(square / (1 - b2^t)) + eps)
+
+Both means start at 0 and are too small at first: after t steps the weights of all gradients so far
+add up to (1 - b) * (1 + b + ... + b^(t-1)) = 1 - b^t, so dividing by that makes means of them.
+mean / sqrt(square) is about +-1 while a gradient keeps its sign, whatever its size: lr is close to
+the length of a step.
+"""
+
+import math
+
+from tinynet.backend import array_module, update_elementwise
+from tinynet.optim.optimizer import Optimizer, zeros_like
+
+
+class Adam(Optimizer):
+    """Arguments as PyTorch's, amsgrad left out. Weight decay is added to the gradient."""
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
+
+    def check(self, group):
+        super().check(group)
+        if not all(0 <= beta < 1 for beta in group["betas"]):
+            raise ValueError(f"Adam: betas must be from 0 to below 1, got {group['betas']}")
+        if not group["eps"] >= 0:
+            raise ValueError(f"Adam: eps must be 0 or more, got {group['eps']}")
+
+    def update(self, parameter, group, state):
+        xp = array_module(parameter.data)
+        lr, eps, wd, (b1, b2) = (group[k] for k in ("lr", "eps", "weight_decay", "betas"))
+        if not state:
+            state.update(t=0, mean=zeros_like(parameter), square=zeros_like(parameter))
+        state["t"] += 1
+        rate = lr / (1 - b1 ** state["t"])
+        root = math.sqrt(1 - b2 ** state["t"])
+
+        def body(w, g, mean, square):
+            if wd:
+                g = g + wd * w
+            mean *= b1
+            mean += (1 - b1) * g
+            square *= b2
+            square += (1 - b2) * (g * g)
+            step = xp.sqrt(square)
+            step /= root
+            step += eps
+            w -= rate * mean / step
+
+        update_elementwise(body, parameter.data, parameter.grad, state["mean"], state["square"])

@@ -1,0 +1,155 @@
+"""What all optimisers share: groups of parameters, the walk over them, saving and loading.
+
+A group is a dict: its parameters under "params", and its own hyper-parameters, so that biases can
+learn at twice the rate of weights. What an optimiser gathers about a parameter (a velocity, a mean)
+is in `state[parameter]`, arrays on the parameter's device.
+"""
+
+import numpy as np
+
+from tinynet.autograd import Tensor
+from tinynet.backend import array_module, to_device, use_device
+
+
+class Optimizer:
+    """Base of all optimisers: define update(parameter, group, state).
+
+    params: tensors, or dicts {"params": tensors, "lr": ..., ...}; defaults: the hyper-parameters of
+    groups that do not say otherwise. Raises ValueError or TypeError for a parameter that comes
+    twice, an unknown name, or a number out of range.
+    """
+
+    def __init__(self, params, defaults):
+        params = list(params)
+        groups = params if params and isinstance(params[0], dict) else [{"params": params}]
+        self.param_groups = [self._group(group, defaults) for group in groups]
+        self.state = {}  # parameter -> what was gathered about it
+        everyone = self.parameters()
+        if not everyone:
+            raise ValueError(f"{type(self).__name__}: there are no parameters to change")
+        if len(set(everyone)) < len(everyone):
+            raise ValueError(f"{type(self).__name__}: a parameter comes twice")
+
+    def _group(self, group, defaults):
+        unknown = set(group) - set(defaults) - {"params"}
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__}: a group has no {sorted(unknown)}; it may have params, "
+                + ", ".join(defaults)
+            )
+        params = group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        for p in params:
+            if not isinstance(p, Tensor) or not p.requires_grad or p.function is not None:
+                raise TypeError(
+                    f"{type(self).__name__}: params must be leaf tensors with requires_grad=True, "
+                    f"got {type(p).__name__}"
+                )
+        group = {**defaults, **group, "params": params}
+        self.check(group)
+        group["initial_lr"] = group["lr"]  # what schedules start from
+        return group
+
+    def check(self, group):
+        """Raise ValueError unless the group's hyper-parameters make sense."""
+        for name in ("lr", "weight_decay"):
+            if not group[name] >= 0:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be 0 or more, got {group[name]}"
+                )
+
+    def parameters(self):
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def step(self):
+        """Change every parameter that has a gradient, in place."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    with use_device(p.device):
+                        self.update(p, group, self.state.setdefault(p, {}))
+
+    def update(self, parameter, group, state):
+        raise NotImplementedError
+
+    def zero_grad(self):
+        for p in self.parameters():
+            p.grad = None
+
+    # ---------------------------------------------------------------------- saving and loading
+
+    def state_dict(self):
+        """{"groups": hyper-parameters of each group, "state": what was gathered, a dict for each
+        parameter in order}. Arrays are NumPy copies; everything else can be written as JSON.
+        """
+        return {
+            "groups": [
+                {name: value for name, value in group.items() if name != "params"}
+                for group in self.param_groups
+            ],
+            "state": [
+                {name: _saved(value) for name, value in self.state.get(p, {}).items()}
+                for p in self.parameters()
+            ],
+        }
+
+    def load_state_dict(self, saved):
+        """Take over what state_dict gave. Raises ValueError, before anything changes, if it was
+        made for other groups or parameters.
+        """
+        groups, states = saved["groups"], saved["state"]
+        names = [sorted(set(group) - {"params"}) for group in self.param_groups]
+        if [sorted(group) for group in groups] != names:
+            raise ValueError(
+                f"{type(self).__name__}: the saved groups have {[sorted(g) for g in groups]}, "
+                f"expected {names}"
+            )
+        parameters = self.parameters()
+        if len(states) != len(parameters):
+            raise ValueError(
+                f"{type(self).__name__}: saved for {len(states)} parameters, there are "
+                f"{len(parameters)}"
+            )
+        for i, (p, state) in enumerate(zip(parameters, states, strict=True)):
+            for name, value in state.items():
+                if hasattr(value, "shape") and value.shape != p.shape:
+                    raise ValueError(
+                        f"{type(self).__name__}: {name} of parameter {i} has shape {value.shape}, "
+                        f"expected {p.shape}"
+                    )
+        for group, hyper in zip(self.param_groups, groups, strict=True):
+            group.update(hyper)
+        self.state = {
+            p: {name: _loaded(value, p) for name, value in state.items()}
+            for p, state in zip(parameters, states, strict=True)
+            if state
+        }
+
+
+class MomentumOptimizer(Optimizer):
+    """An optimiser that keeps state[parameter]["velocity"], an array like the parameter."""
+
+    def velocity(self, parameter):
+        """The velocity, zeros before the first step: model.state_dict(of=optimizer.velocity)."""
+        state = self.state.get(parameter, {})
+        return state["velocity"] if "velocity" in state else zeros_like(parameter)
+
+    def set_velocity(self, parameter, array):
+        """Take over a copy: model.load_state_dict(arrays, into=optimizer.set_velocity)."""
+        self.state.setdefault(parameter, {})["velocity"] = _loaded(array, parameter)
+
+
+def zeros_like(parameter):
+    with use_device(parameter.device):
+        return array_module(parameter.data).zeros_like(parameter.data)
+
+
+def _saved(value):
+    return np.array(to_device(value, "cpu")) if hasattr(value, "shape") else value
+
+
+def _loaded(value, parameter):
+    if not hasattr(value, "shape"):
+        return value
+    with use_device(parameter.device):
+        return to_device(value, parameter.device).astype(parameter.dtype)  # a copy

@@ -1,0 +1,92 @@
+"""Stochastic gradient descent with momentum, in the two forms that are in use.
+
+With g the gradient, w the weight, v its velocity, m the momentum, wd the weight decay:
+
+    PyTorch's (SGD)                          the paper's (PaperSGD; Krizhevsky et al., 2012, section 5)
+
+    v <- m * v + g + wd * w                  v <- m * v - lr * wd * w - lr * g
+    w <- w - lr * v                          w <- w + v
+
+While lr stays the same, the two walk the same path: the right v is -lr times the left one. They
+part when lr changes. On the right each gradient entered v at the rate of its day, and a velocity
+gathered at the old rate coasts on at the old size, dying away by m a step; on the left all of v is
+scaled by the new rate at once. After lr / 10 with m = 0.9 the right side's next step is nearly ten
+times the left's, and over some 20 steps (0.9^20 = 0.12) they come together again.
+"""
+
+from tinynet.backend import update_elementwise
+from tinynet.optim.optimizer import MomentumOptimizer, zeros_like
+
+
+class SGD(MomentumOptimizer):
+    """v <- m * v + (1 - dampening) * (g + wd * w);   w <- w - lr * v.
+
+    The very first v is g + wd * w, undamped. nesterov: step by g + wd * w + m * v in place of v,
+    a look ahead to where v will have led. Arguments as PyTorch's.
+    """
+
+    def __init__(
+        self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False
+    ):
+        defaults = dict(
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+        )
+        super().__init__(params, defaults)
+
+    def check(self, group):
+        super().check(group)
+        if not group["momentum"] >= 0:
+            raise ValueError(f"SGD: momentum must be 0 or more, got {group['momentum']}")
+        if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
+            raise ValueError("SGD: nesterov needs momentum above 0 and dampening 0")
+
+    def update(self, parameter, group, state):
+        lr, m, wd, nesterov = (group[k] for k in ("lr", "momentum", "weight_decay", "nesterov"))
+        if m == 0:
+
+            def plain(w, g):
+                w -= lr * (g + wd * w if wd else g)
+
+            update_elementwise(plain, parameter.data, parameter.grad)
+            return
+
+        fresh = 1 - group["dampening"] if "velocity" in state else 1
+        if "velocity" not in state:
+            state["velocity"] = zeros_like(parameter)
+
+        def body(w, g, v):
+            if wd:
+                g = g + wd * w
+            v *= m
+            v += g if fresh == 1 else fresh * g
+            w -= lr * (g + m * v if nesterov else v)
+
+        update_elementwise(body, parameter.data, parameter.grad, state["velocity"])
+
+
+class PaperSGD(MomentumOptimizer):
+    """v <- m * v - lr * wd * w - lr * g;   w <- w + v.   The rate sits inside the velocity."""
+
+    def __init__(self, params, lr, momentum=0.9, weight_decay=0.0005):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+
+    def check(self, group):
+        super().check(group)
+        if not group["momentum"] >= 0:
+            raise ValueError(f"PaperSGD: momentum must be 0 or more, got {group['momentum']}")
+
+    def update(self, parameter, group, state):
+        lr, m, wd = group["lr"], group["momentum"], group["weight_decay"]
+        if "velocity" not in state:
+            state["velocity"] = zeros_like(parameter)
+
+        def body(w, g, v):
+            v *= m
+            v -= lr * (g + wd * w)
+            w += v
+
+        update_elementwise(body, parameter.data, parameter.grad, state["velocity"])
