@@ -217,7 +217,6 @@ class Run:
             "evaluated": self.evaluated,
             "loader": self.loader.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "rates": [group["lr"] for group in self.optimiser.param_groups],
             "colours": [self.colours.eigenvalues.tolist(), self.colours.eigenvectors.tolist()],
         }
         path = self.out / "checkpoint.safetensors"
@@ -238,8 +237,6 @@ class Run:
             self.step, self.evaluated = info["step"], info["evaluated"]
             self.loader.load_state_dict(info["loader"])
             self.schedule.load_state_dict(info["schedule"])
-            for group, rate in zip(self.optimiser.param_groups, info["rates"], strict=True):
-                group["lr"] = rate
 
 
 def make_schedule(options, optimiser):

@@ -67,7 +67,7 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match=r"where: input has shape \(2, 3\) and other \(4,\)"):
         F.where(yes, x, tinynet.tensor(np.ones(4)))
     with pytest.raises(ValueError, match=r"where: condition has shape \(2,\) and input \(2, 3\)"):
-        F.where(yes[:, 0], x, 0)  # the number is no axis, so cannot be at fault
+        F.where(yes[:, 0], x, 0)
     with pytest.raises(ValueError, match=r"where: condition has shape \(2,\) and other \(2, 3\)"):
         F.where(yes[:, 0], 0, x)
     with pytest.raises(TypeError, match="where: condition must be bool, got float64"):

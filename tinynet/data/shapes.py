@@ -2,8 +2,8 @@
 
 Each picture shows one shape of random colour, size (0.35 to 0.8 of the picture), position and
 rotation, over a darker colour gradient with clutter and noise. Colour says nothing about the class,
-so a network has to learn outlines. Shapes are polygons, drawn SUPERSAMPLE times too large and averaged
-down, which smooths their edges. They are written as JPEGs in ImageNet's layout.
+so a network has to learn outlines. Shapes are polygons, drawn SUPERSAMPLE times too large and
+averaged down, which smooths their edges. They are written as JPEGs in ImageNet's layout.
 """
 
 import os

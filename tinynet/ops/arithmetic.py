@@ -155,15 +155,14 @@ class Compare(Binary):
 # ---------------------------------------------------------------------------- broadcasting
 
 
-def check_broadcast(function, x_shape, z_shape):
+def check_broadcast(function, x_shape, z_shape, arguments=("input", "other")):
     """Counted from the last, axes must be of equal length, or one of the two of length 1."""
     if x_shape == z_shape:
         return
     for n, m in zip(reversed(x_shape), reversed(z_shape), strict=False):
         if n != m and n != 1 and m != 1:
-            first, second = function.arguments
             raise ValueError(
-                f"{function.name}: {first} has shape {x_shape} and {second} {z_shape}: "
+                f"{function.name}: {arguments[0]} has shape {x_shape} and {arguments[1]} {z_shape}: "
                 f"lengths {n} and {m} do not broadcast"
             )
 

@@ -22,8 +22,9 @@ class Where(Function):
     def forward(self, condition, x, z):
         if condition.dtype != bool:
             raise TypeError(f"where: condition must be bool, got {condition.dtype}")
-        for shapes in ((condition.shape, x.shape), (condition.shape, z.shape), (x.shape, z.shape)):
-            check_broadcast(self, *shapes)
+        check_broadcast(self, x.shape, z.shape)
+        check_broadcast(self, condition.shape, x.shape, ("condition", "input"))
+        check_broadcast(self, condition.shape, z.shape, ("condition", "other"))
         self.shapes = x.shape, z.shape
         self.save(condition)
         return array_module(x).where(condition, x, z)

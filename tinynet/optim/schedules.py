@@ -154,10 +154,10 @@ class ReduceLROnPlateau(Schedule):
 
     def is_better(self, metrics):
         if self.best is None:
-            return not math.isnan(metrics)
-        sign = -1 if self.mode == "min" else 1
-        margin = self.threshold * (self.best if self.threshold_mode == "rel" else 1)
-        return metrics * sign > self.best * sign + margin
+            return math.isfinite(metrics)
+        margin = -self.threshold if self.mode == "min" else self.threshold
+        bar = self.best * (1 + margin) if self.threshold_mode == "rel" else self.best + margin
+        return metrics < bar if self.mode == "min" else metrics > bar
 
     def reduce(self):
         groups = self.optimizer.param_groups

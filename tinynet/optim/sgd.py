@@ -2,7 +2,7 @@
 
 With g the gradient, w the weight, v its velocity, m the momentum, wd the weight decay:
 
-    PyTorch's (SGD)                          the paper's (PaperSGD; Krizhevsky et al., 2012, section 5)
+    PyTorch's (SGD)                          Krizhevsky et al., 2012, section 5 (PaperSGD)
 
     v <- m * v + g + wd * w                  v <- m * v - lr * wd * w - lr * g
     w <- w - lr * v                          w <- w + v
