@@ -65,7 +65,7 @@ def torch_step(batch_size, devices, threads):
         nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(),
         nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(),
         nn.Linear(4096, 1000),
-    )  # fmt: skip
+    )
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
     images, labels = map(torch.tensor, batch(batch_size))
 
@@ -128,7 +128,8 @@ def main():
     for worker in workers.values():
         worker.stdin.close()
         worker.wait()
-    print(f"batch {args.batch_size}, {args.threads} threads, {platform.machine()}, {platform.system()}, Python {platform.python_version()}")
+    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+    print(f"batch {args.batch_size}, {args.threads} threads, {machine}")
     for name in STEPS:
         t = times[name]
         print(
@@ -136,7 +137,8 @@ def main():
             f"peak memory {peaks[name]:.2f} GiB"
         )
     ratios = sorted(b / a for a, b in zip(times["tinynet"], times["torch"], strict=True))
-    print(f"PyTorch's time / tinynet's, round by round: median {statistics.median(ratios):.2f} (min {ratios[0]:.2f}, max {ratios[-1]:.2f})")
+    spread = f"(min {ratios[0]:.2f}, max {ratios[-1]:.2f})"
+    print(f"PyTorch's time / tinynet's, round by round: median {statistics.median(ratios):.2f} {spread}")
 
 
 if __name__ == "__main__":

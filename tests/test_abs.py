@@ -41,5 +41,5 @@ def test_integers():
 
 
 def test_not_a_tensor():
-    with pytest.raises(TypeError, match="abs: input must be a tinynet.Tensor, got float"):
+    with pytest.raises(TypeError, match=r"abs: input must be a tinynet.Tensor, got float"):
         F.abs(-1.0)

@@ -51,26 +51,23 @@ def test_same_as_torch(torch, rng, dtype, device, op):
 @pytest.mark.parametrize("op", BINARY)
 @pytest.mark.parametrize("number", [2.5, 3, np.float64(1.5), np.float32(0.5), np.int64(2)])
 def test_a_number_takes_the_dtype_of_the_tensor(torch, rng, dtype, device, op, number):
-    plain = number if isinstance(number, float | int) else number.item()
+    plain, f = number if isinstance(number, float | int) else number.item(), BINARY[op]
     for shape in [(), (2, 3), (0, 2)]:
-        x = np.asarray(np.abs(rng.standard_normal(shape)) + 0.5)
-        relation = BINARY[op]
-        assert_same_as_torch(
-            torch, lambda x: relation(x, number), lambda x: relation(x, plain), [x], dtype, device
-        )
-        assert_same_as_torch(
-            torch, lambda x: relation(number, x), lambda x: relation(plain, x), [x], dtype, device
-        )
+        x = [np.asarray(np.abs(rng.standard_normal(shape)) + 0.5)]
+        assert_same_as_torch(torch, lambda x: f(x, number), lambda x: f(x, plain), x, dtype, device)
+        assert_same_as_torch(torch, lambda x: f(number, x), lambda x: f(plain, x), x, dtype, device)
 
 
 @pytest.mark.parametrize("exponent", [-2, -1, -0.5, 0, 0.5, 1, 2, 3, 2.5, np.float64(3)])
 def test_pow_of_a_number(torch, rng, dtype, device, exponent):
     x = np.abs(rng.standard_normal((3, 4))) + 0.5
-    assert_same_as_torch(torch, lambda x: x**exponent, lambda x: x ** float(exponent), [x], dtype, device)
     if float(exponent).is_integer():
-        assert_same_as_torch(
-            torch, lambda x: x**exponent, lambda x: x ** float(exponent), [-x], dtype, device
-        )
+        x[0] *= -1
+
+    def theirs(x):
+        return x ** float(exponent)
+
+    assert_same_as_torch(torch, lambda x: x**exponent, theirs, [x], dtype, device)
 
 
 def test_pow_corners(torch, dtype, device):
@@ -142,7 +139,8 @@ def test_shapes_broadcast_exactly_where_numpy_says(first, second):
 @pytest.mark.parametrize("op", BINARY)
 def test_shapes_that_do_not_broadcast(op):
     x, z = tinynet.tensor(np.ones((2, 3))), tinynet.tensor(np.ones((4, 1, 2)))
-    message = rf"{op}: input has shape \(2, 3\) and other \(4, 1, 2\): lengths 3 and 2"
+    second = "exponent" if op == "pow" else "other"
+    message = rf"{op}: input has shape \(2, 3\) and {second} \(4, 1, 2\): lengths 3 and 2"
     with pytest.raises(ValueError, match=message):
         getattr(F, op)(x, z)
 
@@ -152,7 +150,7 @@ def test_operands_that_are_no_tensors(op):
     x = tinynet.tensor([1.0, 2.0])
     argument = "exponent" if op == "pow" else "other"
     for bad, name in ((None, "NoneType"), ("2", "str"), ([1.0], "list"), (1j, "complex")):
-        with pytest.raises(TypeError, match=f"{op}: (other|{argument}) must be a number, got {name}"):
+        with pytest.raises(TypeError, match=f"{op}: {argument} must be a number, got {name}"):
             getattr(F, op)(x, bad)
         with pytest.raises(TypeError, match=f"{op}: input must be a number, got {name}"):
             getattr(F, op)(bad, x)
@@ -224,7 +222,7 @@ def test_comparisons(rng, device):
             np.testing.assert_array_equal(y.numpy(), expected)
     assert bool(a.sum() > -1)
     with pytest.raises(ValueError, match=r"compare: input has shape \(2, 3\) and other \(2,\)"):
-        a > tinynet.tensor(np.ones(2, np.float32), device=device)
+        operator.gt(a, tinynet.tensor(np.ones(2, np.float32), device=device))
 
 
 def test_equality_is_identity():

@@ -33,7 +33,7 @@ def test_same_as_torch(torch, rng, dtype, device, shape, how, count_include_pad)
     assert_same_as_torch(torch, *both(torch, how), [rng.standard_normal(shape)], dtype, device)
 
 
-def test_a_window_that_sees_infinity_does_not_spoil_the_others(torch):
+def test_a_window_that_sees_infinity_does_not_spoil_the_others():
     x = np.ones((1, 1, 4, 4))
     x[0, 0, 0, 0] = np.inf
     y = F.avg_pool2d(tinynet.tensor(x), 2).numpy()
@@ -65,7 +65,8 @@ def test_random_shapes_same_as_torch(data):
 @pytest.mark.parametrize("count_include_pad", [True, False])
 def test_gradcheck(rng, shape, how, count_include_pad):
     x = tinynet.tensor(rng.standard_normal((1, *shape[1:])), requires_grad=True)
-    assert tinynet.gradcheck(lambda x: F.avg_pool2d(x, **how, count_include_pad=count_include_pad), x)
+    how = how | dict(count_include_pad=count_include_pad)
+    assert tinynet.gradcheck(lambda x: F.avg_pool2d(x, **how), x)
 
 
 @pytest.mark.parametrize("count_include_pad", [True, False])
@@ -87,13 +88,17 @@ def test_loops(rng, count_include_pad):
 
 def test_bad_input_is_named():
     x = tinynet.tensor(np.zeros((1, 1, 4, 4)))
-    with pytest.raises(ValueError, match="avg_pool2d: a window of .5, 5. does not fit into an image of .4, 4."):
+    message = r"avg_pool2d: a window of .5, 5. does not fit into an image of .4, 4."
+    with pytest.raises(ValueError, match=message):
         F.avg_pool2d(x, 5)
-    with pytest.raises(ValueError, match="avg_pool2d: padding .2, 2. is more than half of a window of .3, 3."):
+    message = r"avg_pool2d: padding .2, 2. is more than half of a window of .3, 3."
+    with pytest.raises(ValueError, match=message):
         F.avg_pool2d(x, 3, padding=2)
-    with pytest.raises(ValueError, match="avg_pool2d: kernel_size must be an integer of at least 1"):
+    message = r"avg_pool2d: kernel_size must be an integer of at least 1"
+    with pytest.raises(ValueError, match=message):
         F.avg_pool2d(x, 0)
-    with pytest.raises(ValueError, match="avg_pool2d: stride must be an integer of at least 1"):
+    with pytest.raises(ValueError, match=r"avg_pool2d: stride must be an integer of at least 1"):
         F.avg_pool2d(x, 2, 0)
-    with pytest.raises(ValueError, match=r"avg_pool2d: input must be \(N, C, H, W\), got shape \(4,\)"):
+    message = r"avg_pool2d: input must be \(N, C, H, W\), got shape \(4,\)"
+    with pytest.raises(ValueError, match=message):
         F.avg_pool2d(tinynet.tensor(np.zeros(4)), 2)

@@ -17,21 +17,21 @@ CASES = [
 ]
 
 
-def test_same_as_torch(torch, rng, dtype, device):
-    for shapes, dim in CASES:
-        xs = [rng.standard_normal(s) for s in shapes]
-        assert_same_as_torch(
-            torch,
-            lambda *xs: F.concatenate(xs, dim),
-            lambda *xs: torch.concatenate(xs, dim),
-            xs, dtype, device,
-        )
+@pytest.mark.parametrize(("shapes", "dim"), CASES)
+def test_same_as_torch(torch, rng, dtype, device, shapes, dim):
+    def theirs(*xs):
+        return torch.concatenate(xs, dim)
+
+    xs = [rng.standard_normal(s) for s in shapes]
+    assert_same_as_torch(torch, lambda *xs: F.concatenate(xs, dim), theirs, xs, dtype, device)
 
 
 def test_one_tensor_twice(torch, rng, dtype, device):
-    assert_same_as_torch(
-        torch, lambda x: F.concatenate([x, x]), lambda x: torch.concatenate([x, x]), [rng.standard_normal((2, 3))], dtype, device
-    )
+    def theirs(x):
+        return torch.concatenate([x, x])
+
+    x = rng.standard_normal((2, 3))
+    assert_same_as_torch(torch, lambda x: F.concatenate([x, x]), theirs, [x], dtype, device)
 
 
 def test_gradcheck(rng):
@@ -56,18 +56,18 @@ def test_gradients_have_their_own_memory():
 
 def test_bad_arguments():
     x = tinynet.tensor(np.ones((2, 3)))
-    message = r"concatenate: input 0 has shape \(2, 3\) but input 1 \(2, 4\): only the lengths along dim=0"
-    with pytest.raises(ValueError, match=message):
+    message = r"concatenate: input 0 has shape \(2, 3\) but input 1 "
+    with pytest.raises(ValueError, match=message + r"\(2, 4\): only the lengths along dim=0"):
         F.concatenate((x, tinynet.tensor(np.ones((2, 4)))))
-    with pytest.raises(ValueError, match=r"concatenate: input 0 has shape \(2, 3\) but input 1 \(3,\)"):
+    with pytest.raises(ValueError, match=message + r"\(3,\)"):
         F.concatenate((x, tinynet.tensor(np.ones(3))))
     with pytest.raises(ValueError, match="concatenate: tensors is empty"):
         F.concatenate(())
     with pytest.raises(ValueError, match="concatenate: dim must be between -2 and 1, got 2"):
         F.concatenate((x, x), 2)
-    with pytest.raises(ValueError, match=r"concatenate: dim is 0, but a tensor of shape \(\) has no axes"):
+    with pytest.raises(ValueError, match=r"concatenate: dim is 0, .* shape \(\) has no axes"):
         F.concatenate((tinynet.tensor(1.0),))
     with pytest.raises(TypeError, match="concatenate: input 0 is float64 but input 1 is int64"):
         F.concatenate((x, tinynet.tensor(np.ones((2, 3), np.int64))))
-    with pytest.raises(TypeError, match="concatenate: input 1 must be a tinynet.Tensor, got ndarray"):
+    with pytest.raises(TypeError, match=r"concatenate: input 1 must be a tinynet.Tensor, got"):
         F.concatenate((x, np.ones((2, 3))))

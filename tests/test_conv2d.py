@@ -104,7 +104,7 @@ def test_no_image_gradient_is_computed_for_an_image_that_needs_none(rng, monkeyp
 
 
 def test_many_threads_same_bits(rng):
-    (x, w, b), how = case(rng, 9, 4, 40, 40, 8, 3, 3, 1, 1, 1, 2)
+    (x, w, _), how = case(rng, 9, 4, 40, 40, 8, 3, 3, 1, 1, 1, 2)
     grads = []
     for _ in range(3):
         w_ = tinynet.tensor(w.astype("float32"), requires_grad=True)
@@ -132,12 +132,12 @@ def tensor(*shape):
     ],
 )
 def test_bad_input_is_named(arguments, message):
-    with pytest.raises(ValueError, match="conv2d: .*" + message):
+    with pytest.raises(ValueError, match=r"conv2d: .*" + message):
         F.conv2d(*arguments)
 
 
 def test_bad_types_are_named():
-    with pytest.raises(TypeError, match="conv2d: input must be a tinynet.Tensor, got ndarray"):
+    with pytest.raises(TypeError, match=r"conv2d: input must be a tinynet.Tensor, got ndarray"):
         F.conv2d(np.zeros((1, 3, 8, 8)), tensor(4, 3, 3, 3))
     with pytest.raises(TypeError, match="conv2d: input must be float32 or float64, got int64"):
         F.conv2d(tinynet.tensor(np.zeros((1, 3, 8, 8), int)), tensor(4, 3, 3, 3))

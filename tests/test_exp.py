@@ -35,7 +35,7 @@ def test_reference(rng):
 def test_bad_input():
     with pytest.raises(TypeError, match="exp: input must be float32 or float64, got int64"):
         F.exp(tinynet.tensor([1, 2]))
-    with pytest.raises(TypeError, match="exp: input must be a tinynet.Tensor, got ndarray"):
+    with pytest.raises(TypeError, match=r"exp: input must be a tinynet.Tensor, got ndarray"):
         F.exp(np.ones(3))
 
 

@@ -50,10 +50,10 @@ def for_torch(torch, part):
     return torch.tensor(part) if isinstance(part, np.ndarray) else part
 
 
-def test_same_as_torch(torch, rng, dtype, device):
-    for shape, index in CASES:
-        x, theirs = np.asarray(rng.standard_normal(shape)), for_torch(torch, index)
-        assert_same_as_torch(torch, lambda x: x[index], lambda x: x[theirs], [x], dtype, device)
+@pytest.mark.parametrize(("shape", "index"), CASES)
+def test_same_as_torch(torch, rng, dtype, device, shape, index):
+    x, theirs = np.asarray(rng.standard_normal(shape)), for_torch(torch, index)
+    assert_same_as_torch(torch, lambda x: x[index], lambda x: x[theirs], [x], dtype, device)
 
 
 def test_numpy_where_pytorch_differs(rng):
@@ -72,11 +72,10 @@ def test_negative_steps(rng):
     assert tinynet.gradcheck(lambda x: x[::-1, ::-2], x)
 
 
-def test_gradcheck(rng):
+@pytest.mark.parametrize("index", [index for shape, index in CASES if shape == (2, 3, 4)])
+def test_gradcheck(rng, index):
     x = tinynet.tensor(rng.standard_normal((2, 3, 4)), requires_grad=True)
-    for shape, index in CASES:
-        if shape == (2, 3, 4):
-            assert tinynet.gradcheck(lambda x: x[index], x)
+    assert tinynet.gradcheck(lambda x: x[index], x)
 
 
 def test_a_place_read_twice_gets_both(device):
@@ -160,7 +159,7 @@ def test_iteration():
         ((0, 0, 0), IndexError, r"getitem: input has shape \(2, 3\): too many indices"),
         ([0, 5], IndexError, r"getitem: input has shape \(2, 3\): index 5 is out of bounds"),
         (([0, 1], [0, 1, 2]), IndexError, r"getitem: input has shape \(2, 3\): shape mismatch"),
-        (np.ones(3, bool), IndexError, r"getitem: input has shape \(2, 3\): boolean index did not match"),
+        (np.ones(3, bool), IndexError, r"getitem: input has shape \(2, 3\): boolean index did not"),
         (1.0, TypeError, "getitem: an index is made of integers, .* got float"),
         (True, TypeError, "getitem: an index is made of integers, .* got bool"),
         ("a", TypeError, "getitem: an index is made of integers, .* got str"),

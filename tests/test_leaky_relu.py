@@ -12,15 +12,12 @@ SLOPES = [0.01, 0.3, 0.0, 1.5, -0.5]
 @pytest.mark.parametrize("slope", SLOPES)
 def test_same_as_torch(torch, rng, dtype, device, slope):
     theirs = torch.nn.functional.leaky_relu
-    for shape in [(), (1,), (3, 4), (2, 3, 5, 5), (0, 3), (40, 33, 31)]:
-        x = np.asarray(rng.standard_normal(shape))
+    shapes = [(), (1,), (3, 4), (2, 3, 5, 5), (0, 3), (40, 33, 31)]
+    extreme = np.array([-1e4, -1e-30, -0.0, 0.0, 1e-30, 1e4])
+    for x in [extreme, *(np.asarray(rng.standard_normal(shape)) for shape in shapes)]:
         assert_same_as_torch(
             torch, lambda x: F.leaky_relu(x, slope), lambda x: theirs(x, slope), [x], dtype, device
         )
-    extreme = np.array([-1e4, -1e-30, -0.0, 0.0, 1e-30, 1e4])
-    assert_same_as_torch(
-        torch, lambda x: F.leaky_relu(x, slope), lambda x: theirs(x, slope), [extreme], dtype, device
-    )
 
 
 def test_default_slope(torch):
@@ -46,9 +43,9 @@ def test_loops(rng):
 
 def test_bad_input_is_named():
     x = tinynet.tensor([1.0])
-    with pytest.raises(TypeError, match="leaky_relu: negative_slope must be a number, got str"):
+    with pytest.raises(TypeError, match=r"leaky_relu: negative_slope must be a number, got str"):
         F.leaky_relu(x, "0.1")
-    with pytest.raises(TypeError, match="leaky_relu: input must be float32 or float64, got int64"):
+    with pytest.raises(TypeError, match=r"leaky_relu: input must be float32 or float64, got int64"):
         F.leaky_relu(tinynet.tensor(np.array([1])))
-    with pytest.raises(TypeError, match="input must be a tinynet.Tensor, got list"):
+    with pytest.raises(TypeError, match=r"input must be a tinynet.Tensor, got list"):
         F.leaky_relu([1.0])

@@ -35,5 +35,5 @@ def test_reference(rng):
 def test_bad_input():
     with pytest.raises(TypeError, match="log: input must be float32 or float64, got int64"):
         F.log(tinynet.tensor([1, 2]))
-    with pytest.raises(TypeError, match="log: input must be a tinynet.Tensor, got ndarray"):
+    with pytest.raises(TypeError, match=r"log: input must be a tinynet.Tensor, got ndarray"):
         F.log(np.ones(3))

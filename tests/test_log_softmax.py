@@ -59,9 +59,11 @@ def test_loops(rng):
 def test_bad_input_is_named():
     x = tinynet.tensor(np.zeros((2, 3)))
     for dim in (2, -3):
-        with pytest.raises(ValueError, match=f"log_softmax: dim must be between -2 and 1, got {dim}"):
+        message = f"log_softmax: dim must be between -2 and 1, got {dim}"
+        with pytest.raises(ValueError, match=message):
             F.log_softmax(x, dim)
-    with pytest.raises(TypeError, match="log_softmax: dim must be an integer, got NoneType"):
+    with pytest.raises(TypeError, match=r"log_softmax: dim must be an integer, got NoneType"):
         F.log_softmax(x, None)
-    with pytest.raises(TypeError, match="log_softmax: input must be float32 or float64, got int64"):
+    message = r"log_softmax: input must be float32 or float64, got int64"
+    with pytest.raises(TypeError, match=message):
         F.log_softmax(tinynet.tensor(np.array([1])), 0)

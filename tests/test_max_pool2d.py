@@ -96,9 +96,9 @@ def test_without_a_graph_no_winners_are_kept(rng, monkeypatch):
 
 def test_bad_input_is_named():
     x = tinynet.tensor(np.zeros((1, 1, 4, 4)))
-    with pytest.raises(ValueError, match="max_pool2d: a window of .5, 5. .* does not fit into an image of .4, 4."):
+    with pytest.raises(ValueError, match=r"max_pool2d: a window of .5, 5. .* does not fit into an image of .4, 4."):
         F.max_pool2d(x, 5)
-    with pytest.raises(ValueError, match="max_pool2d: padding .2, 2. is more than half of a window"):
+    with pytest.raises(ValueError, match=r"max_pool2d: padding .2, 2. is more than half of a window"):
         F.max_pool2d(x, 3, padding=2)
-    with pytest.raises(ValueError, match="max_pool2d: kernel_size must be an integer of at least 1"):
+    with pytest.raises(ValueError, match=r"max_pool2d: kernel_size must be an integer of at least 1"):
         F.max_pool2d(x, 0)

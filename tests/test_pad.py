@@ -21,16 +21,14 @@ CASES = [
 ]
 
 
-def test_same_as_torch(torch, rng, dtype, device):
-    for shape, pad in CASES:
-        x = np.asarray(rng.standard_normal(shape))
-        for value in (0.0, -1.5, 2):
-            assert_same_as_torch(
-                torch,
-                lambda x: F.pad(x, pad, value=value),
-                lambda x: torch.nn.functional.pad(x, list(pad), value=value) * 1.0,
-                [x], dtype, device,
-            )
+@pytest.mark.parametrize("value", [0.0, -1.5, 2])
+@pytest.mark.parametrize(("shape", "pad"), CASES)
+def test_same_as_torch(torch, rng, dtype, device, shape, pad, value):
+    def theirs(x):
+        return torch.nn.functional.pad(x, list(pad), value=value)
+
+    x = np.asarray(rng.standard_normal(shape))
+    assert_same_as_torch(torch, lambda x: F.pad(x, pad, value=value), theirs, [x], dtype, device)
 
 
 @settings(derandomize=True, max_examples=30, deadline=None)
@@ -64,7 +62,7 @@ def test_integers():
     y = F.pad(tinynet.tensor([1, 2]), (1, 1))
     assert y.dtype == np.int64
     assert y.numpy().tolist() == [0, 1, 2, 0]
-    with pytest.raises(TypeError, match="pad: value is 0.5, but input holds int64"):
+    with pytest.raises(TypeError, match=r"pad: value is 0.5, but input holds int64"):
         F.pad(tinynet.tensor([1, 2]), (1, 1), value=0.5)
     with pytest.raises(TypeError, match="pad: value is inf, but input holds int64"):
         F.pad(tinynet.tensor([1, 2]), (1, 1), value=float("inf"))
@@ -72,11 +70,11 @@ def test_integers():
 
 def test_bad_arguments():
     x = tinynet.tensor(np.ones((2, 3)))
-    with pytest.raises(ValueError, match=r"pad: pad must hold pairs of widths of 0 or more, got \(-1, 0\)"):
+    with pytest.raises(ValueError, match=r"pad: pad must hold pairs .* or more, got \(-1, 0\)"):
         F.pad(x, (-1, 0))
     with pytest.raises(ValueError, match=r"pad: pad must hold pairs .* got \(1, 1, 1\)"):
         F.pad(x, (1, 1, 1))
-    with pytest.raises(ValueError, match=r"pad: input of shape \(2, 3\) has 2 axes, too few for pad="):
+    with pytest.raises(ValueError, match=r"pad: input of shape \(2, 3\) has 2 axes, too few for"):
         F.pad(x, (1,) * 6)
     with pytest.raises(ValueError, match="pad: mode must be 'constant', got 'reflect'"):
         F.pad(x, (1, 1), mode="reflect")
@@ -86,5 +84,5 @@ def test_bad_arguments():
         F.pad(x, (1.0, 1))
     with pytest.raises(TypeError, match="pad: value must be a number, got str"):
         F.pad(x, (1, 1), value="0")
-    with pytest.raises(TypeError, match="pad: input must be a tinynet.Tensor, got ndarray"):
+    with pytest.raises(TypeError, match=r"pad: input must be a tinynet.Tensor, got ndarray"):
         F.pad(np.ones(3), (1, 1))

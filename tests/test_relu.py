@@ -33,3 +33,9 @@ def test_reference(rng):
     y = F.relu(tinynet.tensor(x)).numpy()
     for i, j in np.ndindex(x.shape):
         assert y[i, j] == (x[i, j] if x[i, j] > 0 else 0)
+
+
+def test_an_infinite_cotangent_does_not_pass_a_closed_gate():
+    x = tinynet.tensor([-1.0, 2.0], requires_grad=True)
+    F.relu(x).backward([np.inf, np.inf])
+    assert x.grad.tolist() == [0, np.inf]

@@ -20,23 +20,42 @@ CASES = [
 ]
 
 
-def test_same_as_torch(torch, rng, dtype, device):
-    for shape, to in CASES:
-        x = np.asarray(rng.standard_normal(shape))
-        for f in (lambda x: F.reshape(x, to), lambda x: x.reshape(*to) if to else x.reshape(()), lambda x: x.reshape(to)):
-            assert_same_as_torch(torch, f, lambda x: torch.reshape(x, to), [x], dtype, device)
-    x = rng.standard_normal((3, 4))
-    assert_same_as_torch(torch, lambda x: x.T.reshape(2, 6), lambda x: x.T.reshape(2, 6), [x], dtype, device)
-    assert_same_as_torch(torch, lambda x: x.reshape(-1), lambda x: x.reshape(-1), [x], dtype, device)
+@pytest.mark.parametrize(("shape", "to"), CASES)
+def test_same_as_torch(torch, rng, dtype, device, shape, to):
+    def theirs(x):
+        return torch.reshape(x, to)
+
+    x = np.asarray(rng.standard_normal(shape))
+    for ours in (lambda x: F.reshape(x, to), lambda x: x.reshape(to), lambda x: x.reshape(*to)):
+        assert_same_as_torch(torch, ours, theirs, [x], dtype, device)
 
 
-def test_flatten_same_as_torch(torch, rng, dtype, device):
-    for shape, *dims in [((),), ((3,),), ((2, 3, 4),), ((2, 3, 4), 1), ((2, 3, 4), 0, 1), ((2, 3, 4), -2, -1), ((2, 3), 1, 1), ((0, 2, 3), 1)]:
-        x = np.asarray(rng.standard_normal(shape))
-        for f in (F.flatten, tinynet.Tensor.flatten):
-            assert_same_as_torch(
-                torch, lambda x: f(x, *dims), lambda x: torch.flatten(x, *dims), [x], dtype, device
-            )
+def test_methods(torch, rng, dtype, device):
+    x = [rng.standard_normal((3, 4))]
+    for f in (lambda x: x.T.reshape(2, 6), lambda x: x.reshape(-1), lambda x: x.T.flatten()):
+        assert_same_as_torch(torch, f, f, x, dtype, device)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [
+        ((), ()),
+        ((3,), ()),
+        ((2, 3, 4), ()),
+        ((2, 3, 4), (1,)),
+        ((2, 3, 4), (0, 1)),
+        ((2, 3, 4), (-2, -1)),
+        ((2, 3), (1, 1)),
+        ((0, 2, 3), (1,)),
+    ],
+)
+def test_flatten_same_as_torch(torch, rng, dtype, device, shape, dims):
+    def theirs(x):
+        return torch.flatten(x, *dims)
+
+    x = np.asarray(rng.standard_normal(shape))
+    assert_same_as_torch(torch, lambda x: F.flatten(x, *dims), theirs, [x], dtype, device)
+    assert_same_as_torch(torch, lambda x: x.flatten(*dims), theirs, [x], dtype, device)
 
 
 @settings(derandomize=True, max_examples=30, deadline=None)
@@ -76,11 +95,11 @@ def test_forward_is_a_view():
 @pytest.mark.parametrize(
     ("shape", "to", "message"),
     [
-        ((2, 3), (4,), r"reshape: input of shape \(2, 3\) has 6 elements, which do not fill shape \(4,\)"),
+        ((2, 3), (4,), r"input of shape \(2, 3\) has 6 elements, which do not fill shape \(4,\)"),
         ((2, 3), (4, -1), r"do not fill shape \(4, -1\)"),
         ((0, 3), (0, -1), r"do not fill shape \(0, -1\)"),
         ((2, 3), (-1, -1), r"reshape: only one length may be -1, got \(-1, -1\)"),
-        ((2, 3), (-2, -3), r"reshape: shape must hold lengths, one of them perhaps -1, got \(-2, -3\)"),
+        ((2, 3), (-2, -3), r"reshape: shape must hold lengths, .* got \(-2, -3\)"),
         ((2, 3), (2, 3.0), "reshape: shape must hold lengths"),
         ((2, 3), "6", "reshape: shape must hold lengths"),
     ],
@@ -99,5 +118,5 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="flatten: start_dim=1 comes after end_dim=0"):
         F.flatten(x, 1, 0)
     for f in (lambda x: F.reshape(x, (1,)), F.flatten):
-        with pytest.raises(TypeError, match="reshape: input must be a tinynet.Tensor, got list"):
+        with pytest.raises(TypeError, match=r"reshape: input must be a tinynet.Tensor, got list"):
             f([1.0])

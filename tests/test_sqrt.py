@@ -35,7 +35,7 @@ def test_reference(rng):
 def test_bad_input():
     with pytest.raises(TypeError, match="sqrt: input must be float32 or float64, got int64"):
         F.sqrt(tinynet.tensor([1, 2]))
-    with pytest.raises(TypeError, match="sqrt: input must be a tinynet.Tensor, got ndarray"):
+    with pytest.raises(TypeError, match=r"sqrt: input must be a tinynet.Tensor, got ndarray"):
         F.sqrt(np.ones(3))
 
 

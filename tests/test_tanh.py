@@ -39,7 +39,7 @@ def test_loops(rng):
 
 
 def test_bad_input_is_named():
-    with pytest.raises(TypeError, match="tanh: input must be float32 or float64, got int64"):
+    with pytest.raises(TypeError, match=r"tanh: input must be float32 or float64, got int64"):
         F.tanh(tinynet.tensor(np.array([1])))
-    with pytest.raises(TypeError, match="tanh: input must be a tinynet.Tensor, got float"):
+    with pytest.raises(TypeError, match=r"tanh: input must be a tinynet.Tensor, got float"):
         F.tanh(1.0)

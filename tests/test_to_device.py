@@ -50,5 +50,5 @@ def test_bad_arguments():
     for device in ("gpu", "cuda", "cuda:x", "cpu:0", 0, None):
         with pytest.raises(ValueError, match="device must be 'cpu' or 'cuda:<number>', got"):
             x.to(device)
-    with pytest.raises(TypeError, match="to_device: input must be a tinynet.Tensor, got ndarray"):
+    with pytest.raises(TypeError, match=r"to_device: input must be a tinynet.Tensor, got ndarray"):
         F.to_device(np.ones(1), "cpu")

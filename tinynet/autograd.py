@@ -37,7 +37,7 @@ class Tensor:
 
     # NumPy must not take `array * tensor` apart element by element: leave it to Tensor.__rmul__.
     __array_ufunc__ = None
-    __slots__ = ("data", "grad", "requires_grad", "function", "number")
+    __slots__ = ("data", "function", "grad", "number", "requires_grad")
 
     def __init__(self, data, requires_grad=False):
         self.data = data
@@ -106,7 +106,10 @@ class Tensor:
         be L itself, one number, and dL/dL = 1. The graph is freed on the way.
         """
         if not self.requires_grad:
-            raise RuntimeError("backward: this tensor does not require a gradient, nor did any input of its operations")
+            raise RuntimeError(
+                "backward: this tensor does not require a gradient, "
+                "nor did any input of its operations"
+            )
         xp = backend.array_module(self.data)
         with backend.use_device(self.device):
             if gradient is None:

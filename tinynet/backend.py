@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import threadpoolctl
 
-
 # ---------------------------------------------------------------------------- arrays and devices
 
 

@@ -60,6 +60,7 @@ def write_atomically(path, arrays, metadata):
             safetensors.numpy.save_file(arrays, temporary, metadata)
         except safetensors.SafetensorError as error:
             raise as_os_error(error, path) from error
+        os.chmod(temporary, path.parent.stat().st_mode & 0o666)  # safetensors lets only the owner read
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -124,7 +125,8 @@ def restore(state, model, optimizer=None):
     try:
         model.load_state_dict(state.weights)
     except ValueError as error:
-        raise CheckpointError(f"{state.path}: from another architecture: {error}") from error
+        why = str(error).replace("\n  ", "; ")
+        raise CheckpointError(f"{state.path} belongs to another architecture: {why}") from error
     if optimizer is not None:
         model.load_state_dict(state.velocities, into=optimizer.set_velocity)
         backend.generator().bit_generator.state = state.info["generator"]

@@ -5,36 +5,38 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-INK, MUTED, TRAIN, VALIDATION = "#222222", "#8a8a8a", "#9db8d9", "#c8442b"
+INK, MUTED, FAINT = "#222222", "#8a8a8a", "#c9d8ea"
+TRAINING, HELD_OUT, SAME = "#3b6ea5", "#c8442b", "#2e7d32"
 
 
-def curves(path, steps, losses, epochs, validation, title):
-    """Loss (left) and error (right) against epochs.
+def curves(path, rows, steps_per_epoch, title):
+    """Loss (left) and error (right) against epochs. rows: those of a MetricsFile."""
 
-    steps, losses: training loss at each step, steps counted in epochs. epochs, validation: at each
-    evaluation a dict with "loss", "top1", "top5" (shares right, 0 to 1) and "train_top1".
-    """
+    def column(name, rows=rows):
+        return np.array([float(row[name]) for row in rows])
+
+    evaluated = [i for i, row in enumerate(rows) if row.get("val_loss")]
+    epochs = column("step", [rows[i] for i in evaluated]) / steps_per_epoch
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     figure.suptitle(title, fontsize=11, color=INK)
     left, right = figure.subplots(1, 2)
-    left.plot(steps, losses, color=TRAIN, lw=0.5, alpha=0.6)
+    losses, steps = column("loss"), column("step") / steps_per_epoch
+    left.plot(steps, losses, color=FAINT, lw=0.5)
     window = max(1, len(losses) // 100)
-    if len(losses) > window:
-        smooth = np.convolve(losses, np.ones(window) / window, "valid")
-        left.plot(steps[window - 1 :], smooth, color="#3b6ea5", lw=1.6, label="training batches")
-    left.plot(epochs, [v["loss"] for v in validation], color=VALIDATION, lw=1.6, marker="o", ms=3, label="validation")
-    left.set_ylabel("cross-entropy")
-    left.set_ylim(bottom=0, top=1.1 * max([*losses[: max(1, len(losses) // 20)], *(v["loss"] for v in validation)]))
-    for key, colour, style, label in (
-        ("train_top1", "#3b6ea5", "-", "training, top-1 (augmented)"),
-        ("top1", VALIDATION, "-", "validation, top-1"),
-        ("top5", VALIDATION, ":", "validation, top-5"),
+    smooth = np.convolve(losses, np.ones(window) / window, "valid")
+    left.plot(steps[window - 1 :], smooth, color=TRAINING, lw=1.6, label="training batches")
+    held_out = [rows[i] for i in evaluated]
+    left.plot(epochs, column("val_loss", held_out), color=HELD_OUT, lw=1.6, label="validation")
+    left.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, 1.1 * smooth.max()))
+    seen = [column("top1", rows[max(i + 1 - steps_per_epoch, 0) : i + 1]).mean() for i in evaluated]
+    for shares, colour, style, label in (
+        (np.array(seen), TRAINING, "-", "training, top-1 (augmented)"),
+        (column("val_top1", held_out), HELD_OUT, "-", "validation, top-1"),
+        (column("val_top5", held_out), HELD_OUT, ":", "validation, top-5"),
     ):
-        right.plot(epochs, [100 * (1 - v[key]) for v in validation], color=colour, ls=style, lw=1.6, label=label)
-    right.set_ylabel("error, %")
-    right.set_ylim(0, 100)
+        right.plot(epochs, 100 * (1 - shares), color=colour, ls=style, lw=1.6, label=label)
+    right.set(xlabel="epoch", ylabel="error, %", ylim=(0, 100))
     for axes in (left, right):
-        axes.set_xlabel("epoch")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False, fontsize=9)
@@ -68,25 +70,19 @@ def kernels(path, weight, blocks, title):
     figure.savefig(path, dpi=130)
 
 
-def nearest(path, queries, neighbours, title):
-    """Each row: a query image, then its nearest images (the paper's figure 4).
+def nearest(path, rows, title):
+    """The paper's figure 4: in each row a query and its nearest images, framed by right or wrong.
 
-    queries: list of (picture (H, W, 3) uint8, caption); neighbours: for each query a list of
-    (picture, caption, same): same says whether the class is the query's.
+    rows: lists of (picture (H, W, 3) uint8, class name), the query first.
     """
-    rows, columns = len(queries), 1 + len(neighbours[0])
-    figure = Figure(figsize=(columns * 1.35, rows * 1.5 + 0.4), layout="constrained")
-    figure.suptitle(title, fontsize=11, color=INK)
-    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"width_ratios": [1] * columns})
-    for row, (query, near) in enumerate(zip(queries, neighbours, strict=True)):
-        cells = [(query[0], query[1], None), *near]
-        for axes, (picture, caption, same) in zip(grid[row], cells, strict=True):
+    columns = len(rows[0])
+    figure = Figure(figsize=(columns * 1.35, len(rows) * 1.5 + 0.4), layout="constrained")
+    figure.suptitle(title, fontsize=10, color=INK)
+    for row, axes_row in zip(rows, figure.subplots(len(rows), columns, squeeze=False), strict=True):
+        for number, (axes, (picture, name)) in enumerate(zip(axes_row, row, strict=True)):
+            colour = INK if number == 0 else SAME if name == row[0][1] else HELD_OUT
             axes.imshow(picture)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            colour = {None: INK, True: "#2e7d32", False: VALIDATION}[same]
-            axes.set_title(caption, fontsize=8, color=colour)
-            for spine in axes.spines.values():
-                spine.set_color(colour)
-                spine.set_linewidth(2.5 if same is None else 1.5)
+            axes.set(xticks=[], yticks=[])
+            axes.set_title(name, fontsize=8, color=colour)
+            axes.spines[:].set(color=colour, linewidth=2.5 if number == 0 else 1.5)
     figure.savefig(path, dpi=110)

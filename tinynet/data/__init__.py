@@ -6,6 +6,7 @@ transforms  random crop, flip, mean subtraction, PCA colour noise, ten-crop
 loader      batches made by threads, the same whatever the timing
 shapes      a generated data set that needs no download
 download    imagenette, and cifar10 in a file of its own
+named       any of these by name, or a folder
 prepare     python -m tinynet.data.prepare: an ImageNet tree to 256 x 256 JPEGs, once
 """
 
@@ -16,6 +17,7 @@ from tinynet.data.errors import DataError, ImageError
 from tinynet.data.folder import ArrayImages, Cached, ImageFolder
 from tinynet.data.images import decode
 from tinynet.data.loader import DataLoader
+from tinynet.data.named import open_images
 from tinynet.data.shapes import shapes
 from tinynet.data.transforms import (
     CentreCrop,
@@ -50,6 +52,7 @@ __all__ = [
     "download",
     "imagenette",
     "mean_image",
+    "open_images",
     "shapes",
     "ten_crop",
     "to_chw",

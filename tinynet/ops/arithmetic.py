@@ -33,7 +33,7 @@ class Binary(Function):
     arguments = ("input", "other")
 
     def forward(self, x, z):
-        check_broadcast(self, x.shape, z.shape)
+        check_broadcast(self, x.shape, z.shape, self.arguments)
         self.shapes = x.shape, z.shape
         return self.value(x, z)
 
@@ -45,7 +45,7 @@ class Binary(Function):
         return dx, dz
 
     def save_for(self, dx, dz):
-        """Save two lists of arrays, the first only if dx will be asked for, the second for dz."""
+        """Save what dx takes, if it will be asked for, and what dz takes, if that will be."""
         for_x, for_z = self.needs_input_grad
         self.save(dx if for_x else None, dz if for_z else None)
 
@@ -100,6 +100,8 @@ class Div(Binary):
 class Pow(Binary):
     """Two corners: x^0 = 1 for every x, so dx is 0 there; 0^z stays 0 for z > 0, so dz is 0."""
 
+    arguments = ("input", "exponent")
+
     def value(self, x, z):
         require_floating("pow", "input", x)
         y = x**z
@@ -120,6 +122,9 @@ class Pow(Binary):
 class PowScalar(Function):
     """x^c for a number c: NumPy has short cuts for 2, 1, 0.5 and -1."""
 
+    name = "pow"
+    arguments = ("input",)
+
     def __init__(self, c):
         self.c = c
 
@@ -131,8 +136,6 @@ class PowScalar(Function):
     def backward(self, dy):
         (x,) = self.saved
         return dy * (self.c * x ** (self.c - 1)) if self.c != 0 else dy * 0
-
-    name = "pow"
 
 
 class Neg(Function):
@@ -155,15 +158,15 @@ class Compare(Binary):
 # ---------------------------------------------------------------------------- broadcasting
 
 
-def check_broadcast(function, x_shape, z_shape, arguments=("input", "other")):
+def check_broadcast(function, x_shape, z_shape, arguments):
     """Counted from the last, axes must be of equal length, or one of the two of length 1."""
     if x_shape == z_shape:
         return
     for n, m in zip(reversed(x_shape), reversed(z_shape), strict=False):
         if n != m and n != 1 and m != 1:
             raise ValueError(
-                f"{function.name}: {arguments[0]} has shape {x_shape} and {arguments[1]} {z_shape}: "
-                f"lengths {n} and {m} do not broadcast"
+                f"{function.name}: {arguments[0]} has shape {x_shape} and "
+                f"{arguments[1]} {z_shape}: lengths {n} and {m} do not broadcast"
             )
 
 
@@ -172,17 +175,17 @@ def unbroadcast(dy, shape):
     if dy.shape == shape:
         return dy
     new = dy.ndim - len(shape)  # axes that broadcasting put in front
-    stretched = [new + axis for axis, n in enumerate(shape) if n == 1 != dy.shape[new + axis]]
+    stretched = [new + axis for axis, n in enumerate(shape) if n == 1]
     return dy.sum(axis=(*range(new), *stretched)).reshape(shape)
 
 
 # ---------------------------------------------------------------------------- operands
 
 
-def operands(op, input, other):
+def operands(op, input, other, argument="other"):
     """Both as tensors. A number becomes one of no axes: it is never stretched in memory."""
     if not isinstance(other, Tensor):
-        other = as_tensor(op, "other", other, like=input)
+        other = as_tensor(op, argument, other, like=input)
     elif not isinstance(input, Tensor):
         input = as_tensor(op, "input", input, like=other)
     if input.dtype != other.dtype:  # an integer takes the floating dtype that it meets
@@ -254,7 +257,7 @@ def pow(input, exponent):
     """
     if isinstance(exponent, int | float | np.generic) and isinstance(input, Tensor):
         return PowScalar(number("pow", "exponent", exponent))(input)
-    return Pow()(*operands("pow", input, exponent))
+    return Pow()(*operands("pow", input, exponent, "exponent"))
 
 
 def compare(relation):

@@ -11,7 +11,7 @@ Only that yes or no is saved: one byte an element, a quarter of x.
 """
 
 from tinynet.autograd import FLOATS, Function, Tensor
-from tinynet.backend import array_module
+from tinynet.backend import array_module, elementwise
 from tinynet.ops.dims import number
 
 
@@ -26,13 +26,17 @@ class Clip(Function):
         for argument, bound in (("min", low), ("max", high)):
             if isinstance(bound, float) and x.dtype not in FLOATS:
                 raise TypeError(f"clip: {argument} is {bound}, but input holds {x.dtype}")
-        y, inside = x, True
-        if low is not None:
-            y, inside = xp.maximum(y, low), x >= low
-        if high is not None:
-            y, inside = xp.minimum(y, high), inside & (x <= high)
-        self.save(inside)
-        return y
+        if self.needs_backward:
+            inside = True if low is None else x >= low
+            self.save(inside if high is None else inside & (x <= high))
+
+        def raise_and_lower(y, x):
+            if low is not None:
+                x = xp.maximum(x, low, out=y)
+            if high is not None:
+                xp.minimum(x, high, out=y)
+
+        return elementwise(raise_and_lower, x)
 
     def backward(self, dy):
         (inside,) = self.saved

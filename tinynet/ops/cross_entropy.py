@@ -144,7 +144,7 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be 0 to 1, got {label_smoothing}")
     weight = check_weight("cross_entropy", input, weight)
-    if getattr(target, "dtype", None) not in FLOATS:
+    if not hasattr(target, "dtype") or target.dtype not in FLOATS:
         target = check_classes("cross_entropy", input, target, ignore_index)
         return CrossEntropy(target, weight, ignore_index, reduction, label_smoothing)(input)
     if target.shape != input.shape:

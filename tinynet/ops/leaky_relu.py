@@ -36,10 +36,10 @@ class LeakyRelu(Function):
     def scale(self, a, side):
         """a where side > 0, a * negative_slope elsewhere: both passes in one."""
         xp = array_module(a)
+        factors = xp.asarray([self.negative_slope, 1], a.dtype)  # looked up by [side > 0]
 
         def body(out, a, side):
-            xp.multiply(a, self.negative_slope, out=out)
-            xp.copyto(out, a, where=side > 0)
+            xp.multiply(a, factors.take((side > 0).view(xp.uint8)), out=out)
 
         return elementwise(body, a, side)
 

@@ -27,7 +27,11 @@ class Relu(Function):
     def backward(self, dy):
         xp = array_module(dy)
         (y,) = self.saved
-        return elementwise(lambda dx, dy, y: xp.multiply(dy, y > 0, out=dx), dy, y)
+
+        def choose(dx, dy, y):  # not dy * (y > 0): an infinite dy times 0 would be nan
+            dx[...] = xp.where(y > 0, dy, 0)
+
+        return elementwise(choose, dy, y)
 
 
 def relu(input):

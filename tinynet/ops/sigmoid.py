@@ -30,7 +30,8 @@ class Sigmoid(Function):
 
         def body(y, x):
             z = xp.exp(-xp.abs(x))
-            xp.divide(xp.where(x >= 0, 1, z), 1 + z, out=y)
+            y[...] = xp.maximum(z, x >= 0)  # the numerator: 1 or, below 0, z
+            y /= 1 + z
 
         y = elementwise(body, x)
         self.save(y)

@@ -22,7 +22,7 @@ class Where(Function):
     def forward(self, condition, x, z):
         if condition.dtype != bool:
             raise TypeError(f"where: condition must be bool, got {condition.dtype}")
-        check_broadcast(self, x.shape, z.shape)
+        check_broadcast(self, x.shape, z.shape, ("input", "other"))
         check_broadcast(self, condition.shape, x.shape, ("condition", "input"))
         check_broadcast(self, condition.shape, z.shape, ("condition", "other"))
         self.shapes = x.shape, z.shape

@@ -12,7 +12,7 @@ The sum in all_gather's second line is what two columns of AlexNet send each oth
 device 0 used both halves of the channels, so it holds a part of the gradient of device 1's half.
 """
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from tinynet.autograd import Function
 from tinynet.backend import array_module, device_of, to_device, use_device
@@ -70,7 +70,7 @@ def cuts(xs, axis):
     """The slices that take the whole apart into pieces shaped like `xs`."""
     edges = list(accumulate((x.shape[axis] for x in xs), initial=0))
     before = (slice(None),) * axis
-    return [(*before, slice(a, b)) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(*before, slice(a, b)) for a, b in pairwise(edges)]
 
 
 def join(xs, axis, device):

@@ -1,0 +1,187 @@
+"""The network as a whole: its numbers, its two columns, and PyTorch's losses."""
+
+import numpy as np
+import pytest
+
+import tinynet
+from tinynet import functional as F
+from tinynet import nn, optim
+from tinynet.models import RECIPES, AlexNet, LeNet, diagnose
+
+SMALL = dict(classes=10, width=0.25, image_size=64)
+
+
+def small(devices=("cpu",), seed=0, dtype=None, recipe="he", **more):
+    tinynet.manual_seed(seed)
+    model = AlexNet(devices=devices, recipe=RECIPES[recipe], **SMALL | more)
+    if dtype:
+        for p in model.parameters():
+            p.data = p.data.astype(dtype)
+    return model
+
+
+def batch(rng, n=8, size=64):
+    return rng.standard_normal((n, 3, size, size)).astype("float32"), rng.integers(0, 10, n)
+
+
+@pytest.mark.parametrize("devices", [["cpu"], ["cpu", "cpu"]])
+def test_full_size_has_the_parameters_and_products_of_the_paper(devices):
+    table = diagnose.layer_table(AlexNet(devices=devices))
+    per_device = "48 x 55 x 55 on 2 devices" if len(devices) == 2 else "96 x 55 x 55 on 1 device"
+    assert per_device in table
+    assert "60,965,224" in table and "724.41" in table
+    assert "442,560" in table if len(devices) == 2 else "885,120" in table
+
+
+def test_the_same_seed_gives_the_same_weights_on_one_device_and_two():
+    one, two = small().state_dict(), small(["cpu", "cpu"]).state_dict()
+    assert list(one) == list(two)
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name])
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-12)])
+def test_two_columns_equal_one_device(rng, dtype, tolerance):
+    """Outputs and every gradient, with LRN strong enough that its windows would show a mistake."""
+    images, labels = batch(rng)
+    results = []
+    for devices in (["cpu"], ["cpu", "cpu"]):
+        model = small(devices, dtype=dtype, dropout=0.0)
+        for _, step in model.steps:
+            for part in getattr(step, "parts", []):
+                if isinstance(part, nn.LocalResponseNorm):
+                    part.alpha = 0.5
+        logits = model(tinynet.tensor(images.astype(dtype)))
+        F.cross_entropy(logits, labels).backward()
+        results.append({"logits": logits.numpy()} | model.state_dict(of=lambda p: p.grad))
+    for name, expected in results[0].items():
+        scale = np.abs(expected).max()
+        assert np.abs(results[1][name] - expected).max() <= tolerance * scale, name
+
+
+def test_either_loads_the_others_weights(rng):
+    images, _ = batch(rng)
+    for first, second in ((["cpu"], ["cpu", "cpu"]), (["cpu", "cpu"], ["cpu"])):
+        source, target = small(first, seed=1).eval(), small(second, seed=2).eval()
+        target.load_state_dict(source.state_dict())
+        ours, theirs = (m(tinynet.tensor(images)).numpy() for m in (source, target))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def torch_alexnet(torch, weights):
+    """The same network in PyTorch, on one device, with the given weights."""
+    functional, t = torch.nn.functional, {k: torch.tensor(v, requires_grad=True) for k, v in weights.items()}
+
+    def forward(x):
+        def conv(name, x, **how):
+            return functional.relu(functional.conv2d(x, t[f"{name}.weight"], t[f"{name}.bias"], **how))
+
+        def lrn(x):
+            halves = x.reshape(2 * len(x), -1, *x.shape[2:])
+            return functional.local_response_norm(halves, 5, 1e-4, 0.75, 2.0).reshape(x.shape)
+
+        x = functional.max_pool2d(lrn(conv("conv1", x, stride=4, padding=2)), 3, 2)
+        x = functional.max_pool2d(lrn(conv("conv2", x, padding=2, groups=2)), 3, 2)
+        x = conv("conv3", x, padding=1)
+        x = conv("conv4", x, padding=1, groups=2)
+        x = functional.max_pool2d(conv("conv5", x, padding=1, groups=2), 3, 2).flatten(1)
+        x = functional.relu(functional.linear(x, t["fc6.weight"], t["fc6.bias"]))
+        x = functional.relu(functional.linear(x, t["fc7.weight"], t["fc7.bias"]))
+        return functional.linear(x, t["fc8.weight"], t["fc8.bias"])
+
+    return forward, t
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-4), ("float64", 1e-10)])
+def test_twenty_steps_give_pytorchs_losses(torch, rng, dtype, tolerance):
+    """On pictures that can be learned. (On pure noise the loss leaps about, every leap multiplies
+    the rounding errors, and after ten steps only float64 agrees.)"""
+    lr = 0.005
+    model = small(dropout=0.0, image_size=96, dtype=dtype)
+    optimiser = optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=0.0005)
+    forward, theirs = torch_alexnet(torch, model.state_dict())
+    their_optimiser = torch.optim.SGD(theirs.values(), lr=lr, momentum=0.9, weight_decay=0.0005)
+    patterns = rng.standard_normal((10, 3, 6, 6)).repeat(16, 2).repeat(16, 3)
+    batches = []
+    for _ in range(5):
+        noise, labels = batch(rng, 16, 96)
+        batches.append(((patterns[labels] + 0.3 * noise).astype(dtype), labels))
+    ours, expected = [], []
+    for step in range(20):
+        images, labels = batches[step % 5]
+        loss = F.cross_entropy(model(tinynet.tensor(images)), labels)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        ours.append(loss.item())
+        their_optimiser.zero_grad()
+        their_loss = torch.nn.functional.cross_entropy(forward(torch.tensor(images)), torch.tensor(labels))
+        their_loss.backward()
+        their_optimiser.step()
+        expected.append(their_loss.item())
+    assert expected[-1] < 0.9 * expected[0], "these steps must do something"
+    np.testing.assert_allclose(ours, expected, rtol=tolerance)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_set_what_they_say(recipe):
+    model, r = small(recipe=recipe), RECIPES[recipe]
+    arrays = model.state_dict()
+    for name in ("conv2", "conv3", "fc7", "fc8"):
+        w = arrays[f"{name}.weight"]
+        sd = r.sd(name, np.prod(w.shape[1:]))
+        assert abs(w.std() / sd - 1) < 6 / np.sqrt(2 * w.size)
+        assert abs(w.mean()) < 5 * sd / np.sqrt(w.size)
+        assert (arrays[f"{name}.bias"] == r.bias.get(name, 0)).all()
+    assert model.lrn1.parts[0].alpha == r.lrn["alpha"] and model.lrn1.parts[0].k == r.lrn["k"]
+    groups = r.parameter_groups(model, 0.01, 0.0005)
+    assert sum(len(g["params"]) for g in groups) == 16
+    assert groups[1]["lr"] == 0.01 * r.bias_lr
+    assert groups[1]["weight_decay"] == (0.0005 if r.decay_biases else 0)
+
+
+def test_the_recipes_are_told_apart_by_how_much_of_the_image_they_let_through(rng):
+    """alexnet.md's order: the paper's text drowns the image in its biases, He's rule does not."""
+    grain = rng.standard_normal((16, 3, 8, 8)).repeat(8, 2).repeat(8, 3)  # coarse, as photographs are
+    share = {}
+    for recipe in ("paper", "chm2012", "he"):
+        r = RECIPES[recipe]
+        model = small(recipe=recipe, width=0.5)
+        share[recipe] = diagnose.signal_share(model, (58 * grain / r.pixel_sd).astype("float32"))["fc8"]
+    assert share["paper"] < share["chm2012"] < share["he"]
+
+
+def test_the_first_broken_layer_is_named(rng):
+    images, _ = batch(rng, 2)
+    model = small()
+    assert diagnose.first_not_finite(model, images) == "only the loss is not finite"
+    model.conv3.parts[0].bias.data[:] = 3e38
+    assert diagnose.first_not_finite(model, images).startswith("the output of conv4")
+    model.conv3.parts[0].bias.data[0] = np.nan
+    assert diagnose.first_not_finite(model, images) == "the gradient of conv3.bias was not finite in the update before"
+    images[0, 0, 0, 0] = np.inf
+    assert diagnose.first_not_finite(model, images) == "the images themselves are not finite"
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r"AlexNet: 3 devices cannot share groups=2 evenly"):
+        AlexNet(devices=["cpu"] * 3)
+    with pytest.raises(ValueError, match=r"AlexNet: image_size must be at least 63, got 62"):
+        AlexNet(image_size=62)
+    with pytest.raises(ValueError, match=r"AlexNet: images must be \(N, 3, 64, 64\), got \(1, 3, 32, 32\)"):
+        small()(tinynet.tensor(np.zeros((1, 3, 32, 32), "float32")))
+    AlexNet(image_size=63, width=0.1)
+
+
+def test_lenet_learns(rng):
+    tinynet.manual_seed(0)
+    model = LeNet()
+    images = rng.standard_normal((20, 1, 28, 28)).astype("float32")
+    labels = np.arange(20) % 10
+    optimiser = optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    for _ in range(60):
+        loss = F.cross_entropy(model(tinynet.tensor(images)), labels)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    assert loss.item() < 0.05

@@ -1,0 +1,51 @@
+"""How good a run is, and the file that says so step by step."""
+
+import csv
+
+import numpy as np
+
+
+def hits(scores, labels, best):
+    """Whether each label is among the `best` highest scores. scores: (N, classes) -> bool (N,).
+
+    Of equal scores the first counts as the higher, as argmax has it: a network that answers every
+    picture alike must not be right every time.
+    """
+    own = np.take_along_axis(scores, labels[:, None], axis=1)  # (N, 1)
+    first = np.arange(scores.shape[1]) < labels[:, None]  # (N, classes)
+    rank = (scores > own).sum(1) + ((scores == own) & first).sum(1)
+    return rank < best
+
+
+class MetricsFile:
+    """metrics.csv: a row a step; an evaluation stands in the row of the step that it followed."""
+
+    fields = ("step", "epoch", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
+
+    def __init__(self, path, steps):
+        """Start the file, or go on after its first `steps` steps: what comes after a checkpoint
+        will be done again."""
+        self.path, self.rows = path, []
+        if steps and path.exists():
+            with open(path, newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= steps]
+        self.write()
+
+    def write(self):
+        with open(self.path, "w", newline="") as file:
+            writer = csv.DictWriter(file, self.fields)
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def add_step(self, **row):
+        self.rows.append(row)
+        with open(self.path, "a", newline="") as file:
+            csv.DictWriter(file, self.fields).writerow(row)
+
+    def add_evaluation(self, loss, top1, top5):
+        self.rows[-1] |= {"val_loss": loss, "val_top1": top1, "val_top5": top5}
+        self.write()
+
+    def recent(self, name, count):
+        """The mean of a column over the last `count` steps."""
+        return float(np.mean([float(row[name]) for row in self.rows[-count:]]))
