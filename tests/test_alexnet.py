@@ -94,9 +94,9 @@ def torch_alexnet(torch, weights):
 
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-4), ("float64", 1e-10)])
 def test_twenty_steps_give_pytorchs_losses(torch, rng, dtype, tolerance):
-    """On pictures that can be learned. (On pure noise the loss leaps about, every leap multiplies
-    the rounding errors, and after ten steps only float64 agrees.)"""
-    lr = 0.005
+    """At a rate where the loss falls calmly. (Where it leaps about, a rounding error that tips one
+    ReLU or one maximum grows from step to step, and only float64 still agrees after twenty.)"""
+    lr = 0.0002
     model = small(dropout=0.0, image_size=96, dtype=dtype)
     optimiser = optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=0.0005)
     forward, theirs = torch_alexnet(torch, model.state_dict())
@@ -179,7 +179,7 @@ def test_lenet_learns(rng):
     images = rng.standard_normal((20, 1, 28, 28)).astype("float32")
     labels = np.arange(20) % 10
     optimiser = optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
-    for _ in range(60):
+    for _ in range(120):
         loss = F.cross_entropy(model(tinynet.tensor(images)), labels)
         loss.backward()
         optimiser.step()

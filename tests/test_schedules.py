@@ -100,7 +100,7 @@ def test_plateau_step_by_step_as_pytorch(torch, how, seed):
     schedule = optim.ReduceLROnPlateau(a, **how)
     oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(b, **how)
     metrics = np.random.default_rng(seed).uniform(0.5, 1.5, 30)
-    metrics[[10, 17]] = np.nan, np.inf
+    metrics[[0, 10, 17]] = np.nan, np.nan, np.inf
     start = rates(a)
     for metric in metrics:
         schedule.step(metric)

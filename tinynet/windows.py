@@ -1,7 +1,8 @@
 """Sliding windows on plain arrays: the geometry that convolution and pooling share.
 
 A window of R x S cells slides over an image of H x W in steps of `stride`. Its cells may lie
-`dilation` apart and the image may have a border of `padding` on each side. It stops at P x Q places:
+`dilation` apart, and the image may have a border of `padding` on each side. It stops at P x Q
+places:
 
     P = floor((H + 2 * padding - dilation * (R - 1) - 1) / stride) + 1          (Q likewise)
 
@@ -11,6 +12,8 @@ once is one regular slice of the image, starting at (r * dilation, s * dilation)
 The second needs only R * S array operations instead of P * Q, so everything here uses it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from tinynet import backend
@@ -19,7 +22,7 @@ from tinynet.autograd import FLOATS, Tensor
 
 def pair(op, argument, value, least):
     """An int, or a pair of ints, each at least `least`, as a pair (height first)."""
-    both = (value, value) if isinstance(value, int | np.integer) else tuple(value)
+    both = value if isinstance(value, tuple | list) else (value, value)
     if len(both) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in both):
         raise ValueError(
             f"{op}: {argument} must be an integer of at least {least}, or two, got {value!r}"
@@ -60,8 +63,38 @@ def cell(r, s, P, Q, stride, dilation):
     )
 
 
+class Windows(NamedTuple):
+    """Size and movement of the windows. Pairs are (height, width)."""
+
+    kernel: tuple
+    stride: tuple
+    padding: tuple
+    dilation: tuple
+    ceil_mode: bool
+
+    def places(self, image):
+        """(P, Q): at how many places they stop on an image of size (H, W)."""
+        sides = zip(image, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return tuple(output_size(*side, self.ceil_mode) for side in sides)
+
+    def border(self, image):
+        """(top, bottom, left, right) around an image; ceil_mode may need more at the far ends."""
+        border = []
+        for axis, (size, count) in enumerate(zip(image, self.places(image), strict=True)):
+            last = (count - 1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis]
+            padding = self.padding[axis]
+            border += [padding, max(last + 1 - padding - size, 0)]
+        return border
+
+    def cells(self, P, Q):
+        """(i, slice): cell i = r * S + s of all windows at once, in reading order."""
+        R, S = self.kernel
+        for i in range(R * S):
+            yield i, cell(i // S, i % S, P, Q, self.stride, self.dilation)
+
+
 def pad_image(x, padding, value=0.0):
-    """x: (..., H, W) with a border of `padding` = (top, bottom, left, right) filled with `value`."""
+    """x (..., H, W) with a border of `padding` = (top, bottom, left, right), filled with `value`."""
     if not any(padding):
         return x
     top, bottom, left, right = padding

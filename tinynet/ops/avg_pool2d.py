@@ -21,8 +21,7 @@ import numpy as np
 
 from tinynet.autograd import Function
 from tinynet.backend import array_module, parallel_for
-from tinynet.ops.max_pool2d import Windows
-from tinynet.windows import check_image, pad_image, pair
+from tinynet.windows import Windows, check_image, pad_image, pair
 
 
 class AvgPool2d(Function):

@@ -14,11 +14,9 @@ Saved: for every window the number r * S + s of its winner, one byte each. Not x
 numbers are all that backward needs, and a quarter of the smaller of the two.
 """
 
-from typing import NamedTuple
-
 from tinynet.autograd import Function
 from tinynet.backend import array_module, parallel_for
-from tinynet.windows import cell, check_image, output_size, pad_image, pair
+from tinynet.windows import Windows, cell, check_image, pad_image, pair
 
 
 class MaxPool2d(Function):
@@ -38,36 +36,6 @@ class MaxPool2d(Function):
     def backward(self, dy, *_):  # dy: (N, C, P, Q); indices have no cotangent
         (winner,) = self.saved
         return send_back(dy, winner, self.x_shape, self.windows)  # (N, C, H, W)
-
-
-class Windows(NamedTuple):
-    """Size and movement of the windows. Pairs are (height, width)."""
-
-    kernel: tuple
-    stride: tuple
-    padding: tuple
-    dilation: tuple
-    ceil_mode: bool
-
-    def places(self, image):
-        """(P, Q): at how many places they stop on an image of size (H, W)."""
-        sides = zip(image, self.kernel, self.stride, self.padding, self.dilation, strict=True)
-        return tuple(output_size(*side, self.ceil_mode) for side in sides)
-
-    def border(self, image):
-        """(top, bottom, left, right) around an image; ceil_mode may need more at the far ends."""
-        border = []
-        for axis, (size, count) in enumerate(zip(image, self.places(image), strict=True)):
-            last = (count - 1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis]
-            padding = self.padding[axis]
-            border += [padding, max(last + 1 - padding - size, 0)]
-        return border
-
-    def cells(self, P, Q):
-        """(i, slice): cell i = r * S + s of all windows at once, in reading order."""
-        R, S = self.kernel
-        for i in range(R * S):
-            yield i, cell(i // S, i % S, P, Q, self.stride, self.dilation)
 
 
 # ---------------------------------------------------------------------------- on plain arrays

@@ -66,7 +66,7 @@ def locate(x, target, weight, ignore_index):
     N, _, D = shape = flat_shape(x.shape)
     target = target.reshape(N, D)
     kept = target != ignore_index
-    target = xp.where(kept, target, 0).astype(np.int64)
+    target = xp.where(kept, target, 0)
     weights = kept.astype(x.dtype) if weight is None else weight[target] * kept
     return Places(shape, (xp.arange(N)[:, None], target, xp.arange(D)), kept, weights)
 
@@ -97,6 +97,7 @@ def check_classes(op, input, target, ignore_index):
         )
     C = input.shape[0 if input.ndim == 1 else 1]
     with use_device(input.device):
+        target = target.astype(np.int64)  # no smaller integer need hold ignore_index
         wrong = ((target < 0) | (target >= C)) & (target != ignore_index)
         if wrong.any():
             index = tuple(np.argwhere(to_device(wrong, "cpu"))[0].tolist())
