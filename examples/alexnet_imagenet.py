@@ -16,6 +16,7 @@ import platform
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -378,9 +379,11 @@ def main(argv=None):
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
 
     given, out, resume, to_evaluate = parse(argv)
+    # A loss that overflows stops the run with a message of our own; NumPy's would come first.
+    warnings.filterwarnings("ignore", "overflow|invalid value|divide by zero", RuntimeWarning)
     if not (given or out or resume or to_evaluate):
         print("Training a small AlexNet on drawn shapes; on ImageNet: --data DIR --preset paper "
-              "(DIR/train/<class>/*.JPEG, DIR/val/<class>/*.JPEG).")
+              "(DIR/train/<class>/*.JPEG, DIR/val/<class>/*.JPEG).", flush=True)
     state = checkpoint.load(resume or to_evaluate) if resume or to_evaluate else None
     options = choose(given, state)
     run = Run(options, out or new_folder(options), state, training=not to_evaluate)

@@ -7,6 +7,7 @@ import tinynet
 from tinynet import functional as F
 from tinynet import nn, optim
 from tinynet.models import RECIPES, AlexNet, LeNet, diagnose
+from tinynet.models.alexnet import DropoutOf2012
 
 SMALL = dict(classes=10, width=0.25, image_size=64)
 
@@ -161,6 +162,17 @@ def test_the_first_broken_layer_is_named(rng):
     assert diagnose.first_not_finite(model, images) == "the gradient of conv3.bias was not finite in the update before"
     images[0, 0, 0, 0] = np.inf
     assert diagnose.first_not_finite(model, images) == "the images themselves are not finite"
+
+
+def test_dropout_of_2012(rng):
+    x = tinynet.tensor(1 + rng.random((50, 50)))
+    layer = DropoutOf2012(0.3)
+    y = layer(x).numpy()
+    np.testing.assert_allclose(y[y != 0], x.numpy()[y != 0], rtol=1e-12)
+    assert 0.2 < (y == 0).mean() < 0.4
+    np.testing.assert_allclose(layer.eval()(x).numpy(), 0.7 * x.numpy(), rtol=1e-12)
+    assert isinstance(small(recipe="paper").drop6.parts[0], DropoutOf2012)
+    assert not isinstance(small(recipe="he").drop6.parts[0], DropoutOf2012)
 
 
 def test_bad_arguments_are_named():

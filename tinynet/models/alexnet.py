@@ -33,6 +33,16 @@ from tinynet.parallel import AllGather, Gather, Sharded, broadcast
 from tinynet.windows import output_size
 
 
+class DropoutOf2012(nn.Dropout):
+    """Zero units in training, scale all of them by 1 - p in evaluation (the paper, section 4.2).
+
+    nn.Dropout scales by 1 / (1 - p) in training; times 1 - p, always, that is the same.
+    """
+
+    def forward(self, x):
+        return super().forward(x) * (1 - self.p)
+
+
 class AlexNet(nn.Module):
     """images (N, 3, size, size) -> logits (N, classes), on devices[0].
 
@@ -74,6 +84,7 @@ class AlexNet(nn.Module):
         def each(layer):
             return self.spread(lambda: layer)
 
+        drop = (DropoutOf2012 if recipe.halve_in_evaluation else nn.Dropout)(dropout)
         relu, pool = nn.ReLU(), nn.MaxPool2d(3, stride=2)
         self.steps = [
             ("conv1", conv(3, c1, 11, 1, stride=4, padding=2)),
@@ -96,11 +107,11 @@ class AlexNet(nn.Module):
             ("join5", AllGather()),
             ("fc6", fully_connected(c5 * side * side, f6)),
             ("relu6", each(relu)),
-            ("drop6", each(nn.Dropout(dropout))),
+            ("drop6", each(drop)),
             ("join6", AllGather()),
             ("fc7", fully_connected(f6, f7)),
             ("relu7", each(relu)),
-            ("drop7", each(nn.Dropout(dropout))),
+            ("drop7", each(drop)),
             ("join7", Gather(devices[0])),
             ("fc8", Sharded([nn.Linear(f7, classes).to(devices[0])])),
         ]

@@ -4,7 +4,7 @@ A bias of 1 helps a ReLU to start alive, but it also drowns the image: with the 
 to the letter (standard deviation 0.01 everywhere, biases 1) about 1 % of the first logits depends on the
 picture, the rest is bias. Scale the pixels down to unit deviation as well and it is 0.03 %: such a
 network looks stuck at a loss of log(1000) = 6.9. The recipes below are sets that are known to go
-together; `signal_share` in tinynet/models/inspect.py measures what they leave of the image.
+together; `signal_share` in tinynet/models/diagnose.py measures what they leave of the image.
 
 | recipe  | sources |
 |---------|---------|
@@ -12,6 +12,10 @@ together; `signal_share` in tinynet/models/inspect.py measures what they leave o
 | chm2012 | the 2012 code (computerhistory/AlexNet-Source-Code), layer-params-145.cfg, src/layer.cu |
 | caffe   | BVLC/caffe, models/bvlc_alexnet |
 | he      | He et al., 2015, for the weights; the rest as in the paper |
+
+Dropout belongs to this too. In 2012 units were zeroed in training and all were halved in evaluation;
+today the kept ones are doubled in training. The same initial weights then see inputs twice as
+large, so `paper` and `chm2012` do it the way of 2012 (`halve_in_evaluation`).
 """
 
 import math
@@ -29,7 +33,8 @@ class Recipe:
     weight_sd None means He's rule, sqrt(2 / fan-in), and sqrt(1 / fan-in) for the last layer.
     lrn: size, alpha (as in the formula with alpha / size), beta and k. pixel_sd: pixels (0 to
     255, mean subtracted) are divided by it. lr: the starting rate at batch 128. bias_lr: the biases'
-    rate, as a multiple. decay_biases: whether weight decay pulls on them.
+    rate, as a multiple. decay_biases: whether weight decay pulls on them. halve_in_evaluation: dropout
+    as in 2012.
     """
 
     name: str
@@ -40,6 +45,7 @@ class Recipe:
     lr: float
     bias_lr: float
     decay_biases: bool
+    halve_in_evaluation: bool
 
     def initial_weights(self, shapes):
         """Draw weights for {name: shape}: {name: array}. Whole layers, whatever the devices."""
@@ -87,7 +93,7 @@ PHOTO_SD = 58.0  # grey levels, of photographs after the mean is subtracted
 RECIPES = {
     recipe.name: recipe
     for recipe in [
-        Recipe("paper", {"default": 0.01}, _biased(1.0), PAPER_LRN, 1.0, 0.01, 1.0, True),
+        Recipe("paper", {"default": 0.01}, _biased(1.0), PAPER_LRN, 1.0, 0.01, 1.0, True, True),
         Recipe(
             "chm2012",
             {"default": 0.01} | dict.fromkeys(["conv3", "conv4", "conv5"], 0.03),
@@ -97,6 +103,7 @@ RECIPES = {
             0.01,
             2.0,
             False,
+            True,
         ),
         Recipe(
             "caffe",
@@ -107,7 +114,8 @@ RECIPES = {
             0.01,
             2.0,
             False,
+            False,
         ),
-        Recipe("he", None, {"default": 0.0}, CODE_LRN, PHOTO_SD, 0.01, 1.0, True),
+        Recipe("he", None, {"default": 0.0}, CODE_LRN, PHOTO_SD, 0.01, 1.0, True, False),
     ]
 }

@@ -2,12 +2,13 @@
 
 Forward. Filter k, of size C x R x S, slides over the image; at place (p, q) it gives
 
-    y[n,k,p,q] = b[k] + sum_{c,r,s} w[k,c,r,s] * x[n, c, p*stride + r*dilation - padding, q*... + s*...]
+    y[n,k,p,q] = b[k] + sum_{c,r,s} w[k,c,r,s] * x[n,c,h,v]
+                 with h = p*stride + r*dilation - padding,   v = q*stride + s*dilation - padding
 
 where x is 0 outside the image. If every window is laid out as one column of a matrix (im2col), the
 sum is a matrix product. With `cols` of shape (C*R*S, P*Q) for one image,
 
-    y = w @ cols + b           (K, P*Q) = (K, C*R*S) @ (C*R*S, P*Q)
+    y = w @ cols + b           (K, P*Q) = (K, C*R*S) @ (C*R*S, P*Q) + (K, 1)
 
 Backward. It is the backward pass of that product, and then of the layout:
 
@@ -18,15 +19,15 @@ Backward. It is the backward pass of that product, and then of the layout:
 
 The last line is the step that is not obvious. im2col only copies: cell x[c, h, w] goes into the
 column of every window that covers it. So its cotangent is the sum over those copies: col2im adds
-each column back to where it was taken from. (Read along q, that is dy correlated with the filter
-turned by 180 degrees, which is why dx is often called a convolution again.)
+each column back to where it was taken from. (For a fixed pixel h the row r of the filter falls as p
+rises: the pixel meets the filter backwards, which is why dx is often called a convolution.)
 
 Groups. With groups = G the channels and the filters are cut into G equal runs that ignore each
 other: w has shape (K, C/G, R, S), and filter k of run g sees only the channels of run g. The
 formulas hold run by run. (AlexNet's conv2, conv4 and conv5: Krizhevsky et al., 2012, figure 2.)
 
-Saved: x and w. The columns are R*S times as large as x, and laying them out again costs a tenth of
-the product, so they are made a few images at a time in both passes and never kept.
+Saved: x and w. The columns are R*S / stride^2 times as large as x, and laying them out again costs
+a tenth of the product, so they are made a few images at a time in both passes and never kept.
 """
 
 from typing import NamedTuple

@@ -7,7 +7,11 @@ W(i) = {j : |j - i| <= size // 2}, cut off at the first and last channel (of its
     y_i = x_i * s_i^(-beta)
 
 Backward. x_i reaches the loss by two roads: straight through y_i, and through every s_j whose
-window holds channel i. Writing dx for dLoss/dx and dy for dLoss/dy,
+window holds channel i. Writing dx for dLoss/dx and dy for dLoss/dy, the second road is
+
+    ds_j = -beta * dy_j * x_j * s_j^(-beta - 1)       and       ds_j/dx_i = 2 * alpha / size * x_i
+
+so, adding it up over the windows that hold i,
 
     dx_i = dy_i * s_i^(-beta)
            - 2 * alpha / size * beta * x_i * sum_{j : i in W(j)} dy_j * x_j * s_j^(-beta - 1)
@@ -49,7 +53,7 @@ class LocalResponseNorm(Function):
     def normalise_backward(self, x, dy):
         s = self.energy(x)
         direct = dy * power(s, -self.beta)
-        through_s = window_sum(direct * x / s, self.size)
+        through_s = window_sum(direct * x / s, self.size)  # dy * x * s^(-beta - 1)
         through_s *= x
         through_s *= 2 * self.alpha / self.size * self.beta
         return direct - through_s

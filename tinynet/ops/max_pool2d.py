@@ -2,7 +2,8 @@
 
 Forward. Window (p, q) passes on its largest cell:
 
-    y[n,c,p,q] = max over (r, s) of x[n, c, p*stride + r*dilation - padding, q*... + s*...]
+    y[n,c,p,q] = max over (r, s) of x[n,c,h,v]
+                 with h = p*stride + r*dilation - padding,   v = q*stride + s*dilation - padding
 
 Cells of the border count as minus infinity: a border never wins.
 
@@ -56,7 +57,7 @@ def pool(x, windows, want_winner):
             y[n] = padded[cell(0, 0, P, Q, windows.stride, windows.dilation)]
             for i, here in windows.cells(P, Q):
                 if want_winner:  # i only grows, so the last to be better is the largest such i
-                    better = padded[here] > y[n]
+                    better = padded[here] > y[n]  # > and not >=: of equals the first stays
                     xp.maximum(winner[n], better * number(i), out=winner[n])
                 xp.maximum(y[n], padded[here], out=y[n])
 

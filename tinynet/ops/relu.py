@@ -7,8 +7,8 @@ between the two will do; like everyone we take 0:
 
     dx = dy   where y > 0,   0 elsewhere
 
-y > 0 exactly where x > 0, so the output is enough to find the way back. That matters: the next
-layer keeps y as its own input anyway, so ReLU costs no memory of its own.
+y > 0 exactly where x > 0, so the output is enough to find the way back. Saved: y, not x. Where the
+next layer keeps its input (a convolution, LRN), that is y again, and ReLU costs no memory.
 """
 
 from tinynet.autograd import Function

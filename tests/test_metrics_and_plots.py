@@ -1,0 +1,52 @@
+import numpy as np
+from PIL import Image
+
+from tinynet import plot
+from tinynet.metrics import MetricsFile, hits
+
+
+def test_hits_count_the_best(rng):
+    scores, labels = rng.standard_normal((50, 7)), rng.integers(0, 7, 50)
+    order = np.argsort(-scores, axis=1)
+    for best in (1, 2, 5, 7):
+        expected = [label in row[:best] for label, row in zip(labels, order, strict=True)]
+        assert hits(scores, labels, best).tolist() == expected
+
+
+def test_one_answer_for_all_is_not_always_right():
+    scores, labels = np.zeros((4, 10)), np.array([0, 1, 4, 5])
+    assert hits(scores, labels, 1).tolist() == [True, False, False, False]
+    assert hits(scores, labels, 5).tolist() == [True, True, True, False]
+
+
+def filled(path):
+    metrics = MetricsFile(path, 0)
+    for step in range(1, 9):
+        metrics.add_step(step=step, epoch=(step - 1) // 4, lr=0.1, loss=1 / step, top1=step / 10, top5=0.9)
+        if step % 4 == 0:
+            metrics.add_evaluation(loss=0.5, top1=0.5, top5=0.95)
+    return metrics
+
+
+def test_metrics_go_on_after_a_checkpoint(tmp_path):
+    metrics = filled(tmp_path / "m.csv")
+    assert metrics.recent("top1", 2) == 0.75
+    again = MetricsFile(tmp_path / "m.csv", 5)
+    again.add_step(step=6, epoch=1, lr=0.1, loss=0.25, top1=0, top5=0)
+    lines = (tmp_path / "m.csv").read_text().splitlines()
+    assert lines[0] == "step,epoch,lr,loss,top1,top5,val_loss,val_top1,val_top5"
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3", "4", "5", "6"]
+    assert lines[4].endswith("0.9,0.5,0.5,0.95") and lines[6].endswith(",0.25,0,0,,,")
+
+
+def test_figures_are_pictures(tmp_path, rng):
+    plot.curves(tmp_path / "a.png", filled(tmp_path / "m.csv").rows, 4, "title")
+    plot.curves(tmp_path / "a1.png", filled(tmp_path / "m.csv").rows[:1], 4, "before any evaluation")
+    plot.kernels(tmp_path / "b.png", rng.standard_normal((48, 3, 11, 11)), 2, "title")
+    plot.kernels(tmp_path / "b1.png", rng.standard_normal((10, 3, 11, 11)), 1, "title")
+    pictures = rng.integers(0, 256, (7, 20, 20, 3)).astype("uint8")
+    plot.nearest(tmp_path / "c.png", [[(p, "cat") for p in pictures]] * 2, "title")
+    for name in ("a.png", "a1.png", "b.png", "b1.png", "c.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 100
+            assert len(set(picture.convert("L").tobytes())) > 10, "not blank"
