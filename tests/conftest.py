@@ -29,14 +29,20 @@ def device(request):
     return request.param
 
 
-@pytest.fixture
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "torch" in getattr(item, "fixturenames", ()):
+            item.add_marker("oracle")
+
+
+@pytest.fixture(scope="session")
 def torch(request):
-    """PyTorch, the oracle."""
+    """PyTorch, the oracle. Without it these tests are skipped, or fail with --require-oracle."""
     try:
         import torch
     except ImportError:
         if request.config.getoption("--require-oracle"):
-            pytest.fail("--require-oracle: PyTorch is not installed")
+            pytest.fail("--require-oracle, but PyTorch is not installed")
         pytest.skip("PyTorch is not installed: pip install torch==2.13.0")
     torch.set_num_threads(1)
     return torch

@@ -35,9 +35,8 @@ def test_same_as_torch(torch, rng, dtype, device, shape, size):
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.tuples(*[st.integers(1, 14)] * 4))
-def test_random_sizes_same_as_torch(sizes):
-    torch = pytest.importorskip("torch")
+@given(sizes=st.tuples(*[st.integers(1, 14)] * 4))
+def test_random_sizes_same_as_torch(torch, sizes):
     H, W, P, Q = sizes
     theirs = torch.nn.functional.adaptive_avg_pool2d
     assert_same_as_torch(

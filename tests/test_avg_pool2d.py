@@ -41,9 +41,8 @@ def test_a_window_that_sees_infinity_does_not_spoil_the_others():
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.data())
-def test_random_shapes_same_as_torch(data):
-    torch = pytest.importorskip("torch")
+@given(data=st.data())
+def test_random_shapes_same_as_torch(torch, data):
     draw = data.draw
     two = lambda least, most: draw(st.tuples(*[st.integers(least, most)] * 2))  # noqa: E731
     (H, W), kernel, stride = two(1, 12), two(1, 5), two(1, 4)

@@ -42,9 +42,8 @@ sizes = st.integers(1, 4)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.data())
-def test_random_shapes_same_as_torch(data):
-    torch = pytest.importorskip("torch")
+@given(data=st.data())
+def test_random_shapes_same_as_torch(torch, data):
     draw = data.draw
     groups = draw(st.integers(1, 3))
     N, C, K = draw(st.integers(1, 5)), groups * draw(sizes), groups * draw(sizes)
