@@ -28,6 +28,7 @@ def tinynet_step(batch_size, devices, threads):
     from tinynet.models import RECIPES, AlexNet
 
     tinynet.backend.WORKERS = threads
+    tinynet.backend.keep_freed_memory()
     recipe = RECIPES["chm2012"]
     model = AlexNet(1000, devices.split(","), recipe=recipe)
     optimiser = optim.PaperSGD(recipe.parameter_groups(model, 0.01, 0.0005), 0.01, 0.9)
@@ -105,7 +106,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--devices", default="cpu,cpu", help="tinynet's; cpu,cpu: two columns")
+    parser.add_argument("--devices", default="cpu", help="tinynet's; cpu,cpu: each column in turn")
     parser.add_argument("--worker", choices=STEPS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:

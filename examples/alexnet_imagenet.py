@@ -381,6 +381,7 @@ def main(argv=None):
     given, out, resume, to_evaluate = parse(argv)
     # A loss that overflows stops the run with a message of our own; NumPy's would come first.
     warnings.filterwarnings("ignore", "overflow|invalid value|divide by zero", RuntimeWarning)
+    tinynet.backend.keep_freed_memory()
     if not (given or out or resume or to_evaluate):
         print("Training a small AlexNet on drawn shapes; on ImageNet: --data DIR --preset paper "
               "(DIR/train/<class>/*.JPEG, DIR/val/<class>/*.JPEG).", flush=True)

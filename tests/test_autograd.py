@@ -459,3 +459,13 @@ def test_tensor_copies_and_keeps_the_dtype():
     for bad in (1j, "a", np.ones(1, np.float16)):
         with pytest.raises(TypeError, match="tensor: data must be float32, float64, integer"):
             tinynet.tensor(bad)
+
+
+def test_a_decorated_function_that_calls_itself_leaves_the_mode_as_it_was():
+    @tinynet.no_grad()
+    def down(n):
+        return down(n - 1) if n else None
+
+    down(3)
+    x = tinynet.tensor([1.0], requires_grad=True)
+    assert (x + x).requires_grad

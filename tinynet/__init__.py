@@ -1,6 +1,6 @@
 """tinynet: a deep learning framework to learn backpropagation from."""
 
-from tinynet import backend, functional
+from tinynet import backend, functional, nn, optim
 from tinynet.autograd import Function, Tensor, no_grad, tensor
 from tinynet.backend import manual_seed
 from tinynet.gradcheck import GradcheckError, gradcheck
@@ -13,7 +13,9 @@ __all__ = [
     "functional",
     "gradcheck",
     "manual_seed",
+    "nn",
     "no_grad",
+    "optim",
     "tensor",
 ]
 __version__ = "0.1.0"

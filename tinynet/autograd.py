@@ -309,6 +309,9 @@ def _add_to_leaf(x, dx):
 class _GradMode(threading.local):
     on = True
 
+    def __init__(self):  # once a thread
+        self.before = []
+
 
 _grad_mode = _GradMode()
 
@@ -317,10 +320,11 @@ class no_grad(contextlib.ContextDecorator):
     """Inside `with no_grad():` no graph is recorded: evaluation, and updates of weights."""
 
     def __enter__(self):
-        self.before, _grad_mode.on = _grad_mode.on, False
+        _grad_mode.before.append(_grad_mode.on)
+        _grad_mode.on = False
 
     def __exit__(self, *error):
-        _grad_mode.on = self.before
+        _grad_mode.on = _grad_mode.before.pop()
 
 
 def tensor(data, requires_grad=False, dtype=None, device=None):

@@ -9,9 +9,11 @@ uses that: it cuts a loop over a batch into pieces that a few threads work throu
 """
 
 import contextlib
+import ctypes
 import importlib
 import itertools
 import os
+import platform
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -97,7 +99,7 @@ def manual_seed(seed):
 
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SMALL = 2**14  # elements
-BLOCK = 2**15  # elements: 128 KB of float32, so that a few such blocks fit a core's own cache
+BLOCK = 2**16  # elements: small enough to stay in cache, large enough to be worth a call
 _local = threading.local()  # .busy: this thread works for a parallel_for; .scratch: its buffers
 
 
@@ -202,6 +204,15 @@ def update_elementwise(body, *arrays):
     parallel_for(-(-on.size // block), run, on)
 
 
+def gate(out, x, open):
+    """out = x where `open`, else 0, for bool `open`: as masks of bits, four times as fast as where().
+
+    x * open would be faster still, but infinity * 0 is nan.
+    """
+    bits = f"i{x.itemsize}"
+    array_module(x).bitwise_and(x.view(bits), -open.astype(bits), out=out.view(bits))
+
+
 def matmul(a, b):
     """a @ b for matrices, a long axis of the result cut into pieces that all cores work through.
 
@@ -216,6 +227,20 @@ def matmul(a, b):
     else:
         parallel_for(b.shape[1], lambda i, j: np.matmul(a, b[:, i:j], out=out[:, i:j]), max(a, b, key=np.size))
     return out
+
+
+def keep_freed_memory():
+    """Let this process keep memory that arrays give back, for the next arrays of that size.
+
+    By default glibc returns large blocks to the system at once, and every training step then waits
+    for the same memory to be found and cleared again, page by page. For programs that train; the
+    price is that the process never shrinks. Does nothing where the C library is not glibc.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, largest = -1, -3, 2**31 - 1
+        libc.mallopt(M_MMAP_THRESHOLD, largest)
+        libc.mallopt(M_TRIM_THRESHOLD, largest)
 
 
 def scratch(name, shape, dtype):

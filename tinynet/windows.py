@@ -9,7 +9,7 @@ places:
 Two ways to look at it. By window: window (p, q) covers the cells
 (p * stride + r * dilation, q * stride + s * dilation). By cell: cell (r, s) of *all* windows at
 once is one regular slice of the image, starting at (r * dilation, s * dilation) with step `stride`.
-The second needs only R * S array operations instead of P * Q, so everything here uses it.
+The second needs only R * S array operations instead of P * Q, so pooling and col2im use it.
 """
 
 from typing import NamedTuple
@@ -108,14 +108,13 @@ def pad_image(x, padding, value=0.0):
 def im2col(x, kernel, P, Q, stride, dilation, out):
     """Lay every window out as a column: (B, C, H, W), padded -> (C, R, S, B, P, Q), into `out`.
 
-    Read as a matrix of C*R*S rows, each column is one window; the images lie side by side.
+    Read as a matrix of C*R*S rows, each column is one window; the images lie side by side. The view
+    reads the same cell through many windows, by its strides alone: only the last line copies.
     """
-    R, S = kernel
-    x = x.swapaxes(0, 1)  # (C, B, H, W)
-    for r in range(R):
-        for s in range(S):
-            out[:, r, s] = x[cell(r, s, P, Q, stride, dilation)]
-    return out
+    b, c, h, w = x.strides
+    strides = (c, h * dilation[0], w * dilation[1], b, h * stride[0], w * stride[1])
+    shape = (x.shape[1], *kernel, len(x), P, Q)
+    out[...] = backend.array_module(x).lib.stride_tricks.as_strided(x, shape, strides)
 
 
 def col2im(columns, x, stride, dilation):
