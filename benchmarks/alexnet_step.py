@@ -21,7 +21,6 @@ import numpy as np
 
 
 def tinynet_step(batch_size, devices, threads):
-    os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
     import tinynet
     from tinynet import functional as F
     from tinynet import optim
@@ -97,7 +96,8 @@ def work(name, args):
         start = time.perf_counter()
         step()
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # KiB -> GiB
+        unit = 1024**3 if sys.platform == "darwin" else 1024**2  # bytes there, KiB here -> GiB
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         print(seconds, peak, sep="\t", flush=True)
 
 
@@ -105,7 +105,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--devices", default="cpu", help="tinynet's; cpu,cpu: each column in turn")
     parser.add_argument("--worker", choices=STEPS, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -115,7 +115,9 @@ def main():
     workers, times, peaks, versions = {}, {}, {}, {}
     for name in STEPS:
         command = [sys.executable, __file__, *sys.argv[1:], "--worker", name]
-        workers[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": str(args.threads)}
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        workers[name] = subprocess.Popen(command, env=environment, **pipes)
         parameters, versions[name] = workers[name].stdout.readline().strip().split("\t")
         assert int(parameters) == 60_965_224
         times[name] = []

@@ -45,6 +45,7 @@ class Options:
     lr: float = 0.01
     width: float = 0.5
     image_size: int = 112
+    outputs: int = 0  # at least so many, of which the first are the data's classes
     seed: int = 1
     workers: int = 2
     strict: bool = False
@@ -56,7 +57,8 @@ class Options:
 # falls along a cosine. The drawn shapes can do with less still.
 QUICK_SHAPES = dict(width=0.25, image_size=64, epochs=28, batch_size=32)
 PAPER = dict(
-    devices="cpu,cpu", recipe="paper", schedule="plateau", epochs=90, batch_size=128, width=1.0, image_size=224
+    devices="cpu,cpu", recipe="paper", schedule="plateau", epochs=90, batch_size=128, width=1.0, image_size=224,
+    outputs=1000,
 )
 MAY_CHANGE = {"data", "devices", "epochs", "workers", "strict", "checkpoint_every", "stop_after"}
 
@@ -94,9 +96,15 @@ def parse(argv):
     add("--evaluate", type=Path, metavar="CHECKPOINT", help="only evaluate it, on --data")
     given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     out, resume, evaluate = (given.pop(name, None) for name in ("out", "resume", "evaluate"))
-    for name in ("epochs", "batch_size", "workers", "checkpoint_every", "lr", "width", "image_size"):
-        if given.get(name, 1) <= 0:
+    for name in ("epochs", "batch_size", "workers", "checkpoint_every", "stop_after", "lr", "width", "image_size"):
+        if not 0 < given.get(name, 1) < math.inf:
             raise Stop(f"--{name.replace('_', '-')} must be more than 0, got {given[name]}")
+    if given.get("seed", 0) < 0:
+        raise Stop(f"--seed must be 0 or more, got {given['seed']}")
+    if resume and evaluate:
+        raise Stop("--resume goes on training and --evaluate does not: choose one")
+    if out and out.exists() and not out.is_dir():
+        raise Stop(f"--out must be a folder, {out} is a file")
     if resume and out is None:
         raise Stop("--resume needs --out, the folder of the run to go on with")
     if out and not resume and (out / "checkpoint.safetensors").exists():
@@ -112,6 +120,8 @@ def choose(given, state):
             preset = QUICK_SHAPES
         recipe = RECIPES[given.get("recipe", preset.get("recipe", Options.recipe))]
         return Options(**{"lr": recipe.lr} | preset | given)
+    if "options" not in state.info:
+        raise Stop(f"{state.path} is a checkpoint, but not of this program")
     stored = state.info["options"]
     for name in given.keys() - MAY_CHANGE:
         if given[name] != stored[name]:
@@ -119,10 +129,20 @@ def choose(given, state):
     return Options(**stored | {"stop_after": 0} | given)
 
 
-def new_folder(options):
+def make_folder(out, options):
+    """`out`, or the first of runs/NAME, runs/NAME-2, ... that is not there yet."""
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        return out
     name = f"{Path(options.data).resolve().name}-{options.preset}"
-    tries = (Path("runs") / (f"{name}-{n}" if n > 1 else name) for n in range(1, 10_000))
-    return next(path for path in tries if not path.exists())
+    path, n = Path("runs") / name, 1
+    while True:
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            n += 1
+            path = Path("runs") / f"{name}-{n}"
 
 
 # -------------------------------------------------------------------------------- data and model
@@ -131,8 +151,9 @@ def new_folder(options):
 class Run:
     """All that a checkpoint has to bring back. state: a loaded checkpoint, or None for a new run."""
 
-    def __init__(self, options, out, state=None, training=True):
-        self.options, self.out, self.recipe = options, out, RECIPES[options.recipe]
+    def __init__(self, options, state=None, training=True):
+        self.options, self.recipe = options, RECIPES[options.recipe]
+        self.out = None  # the folder, once all arguments have proved good
         self.side = round(options.image_size * 256 / 224)  # the paper: 224 x 224 out of 256 x 256
         self.train, self.val = data.open_images(options.data, self.side)
         if state and state.info["classes"] != self.train.classes:
@@ -143,7 +164,7 @@ class Run:
         tinynet.manual_seed(options.seed)
         try:
             self.model = AlexNet(
-                len(self.train.classes), options.devices.split(","), width=options.width,
+                max(len(self.train.classes), options.outputs), options.devices.split(","), width=options.width,
                 image_size=options.image_size, recipe=self.recipe,
             )
         except (ValueError, RuntimeError) as error:  # an image too small, a device that is not there
@@ -167,6 +188,9 @@ class Run:
             self.step, self.evaluated = state.info["step"], state.info["evaluated"]
             self.loader.load_state_dict(state.info["loader"])
             self.schedule.load_state_dict(state.info["schedule"])
+            if options.epochs != state.info["options"]["epochs"] and options.schedule != "plateau":
+                for group in self.optimiser.param_groups:  # the stored rate is the old curve's
+                    group["lr"] = group["initial_lr"] * self.schedule.factor(self.schedule.t)
 
     def load(self, images, transform, shuffle=False, crops=1):
         o, batch_size = self.options, max(self.options.batch_size // crops, 1)
@@ -177,6 +201,7 @@ class Run:
     def save(self):
         info = {
             "options": dataclasses.asdict(self.options),
+            "threads": tinynet.backend.WORKERS,
             "classes": self.train.classes,
             "files": self.train.digest(),
             "step": self.step,
@@ -208,7 +233,7 @@ def make_schedule(options, optimiser):
     if options.schedule == "plateau":  # of the validation error, as in the paper
         return optim.ReduceLROnPlateau(optimiser, factor=0.1, patience=4)
     if options.schedule == "step":
-        return optim.MultiStepLR(optimiser, [options.epochs // 3, 2 * options.epochs // 3], gamma=0.1)
+        return optim.MultiStepLR(optimiser, [max(options.epochs // 3, 1), max(2 * options.epochs // 3, 1)], gamma=0.1)
     return optim.CosineAnnealingLR(optimiser, options.epochs)
 
 
@@ -216,6 +241,8 @@ def describe(run):
     print(f"{len(run.train):,} training and {len(run.val):,} validation images in {len(run.train.classes)} classes")
     print(diagnose.layer_table(run.model))
     few = [run.plain(run.val.image(i, run.side)) for i in readable(run.val, run.side, 24)]
+    if not few:
+        raise Stop(f"none of 24 images tried in {run.val.root} can be read")
     shares = diagnose.signal_share(run.model, np.stack(few))
     print("depends on the image, of each layer's signal: " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items()))
 
@@ -246,7 +273,7 @@ def train(run, metrics, interrupted):
                     refresh=False,
                 )
                 bar.update()
-                if interrupted or run.step == options.stop_after:
+                if interrupted or 0 < options.stop_after <= run.step:
                     save_and_stop(run, interrupted)
                 if run.step % options.checkpoint_every == 0:
                     run.save()
@@ -258,8 +285,7 @@ def train_step(run, metrics, images, labels):
     loss = F.cross_entropy(logits, tinynet.tensor(labels, device=logits.device))
     if not math.isfinite(loss.item()):
         why = diagnose.first_not_finite(run.model, images)
-        advice = f"try a smaller --lr than {run.options.lr}; the checkpoint from before is kept"
-        raise Stop(f"step {run.step + 1}: the loss is {loss.item()}: {why}; {advice}", 1)
+        raise Stop(f"step {run.step + 1}: the loss is {loss.item()}: {why}; {advice(run)}", 1)
     loss.backward()
     run.optimiser.step()
     run.optimiser.zero_grad()
@@ -271,8 +297,15 @@ def train_step(run, metrics, images, labels):
     )
 
 
+def advice(run):
+    kept = (run.out / "checkpoint.safetensors").exists()
+    return f"start again with a smaller --lr than {run.options.lr}" + "; the last good checkpoint is kept" * kept
+
+
 def end_epoch(run, metrics, bar, interrupted):
     result = evaluate(run, run.centre, interrupted)
+    if not math.isfinite(result["loss"]):
+        raise Stop(f"the validation loss after epoch {run.loader.epoch} is {result['loss']}; {advice(run)}", 1)
     run.evaluated = run.loader.epoch
     run.schedule.step(*([1 - result["top1"]] if run.options.schedule == "plateau" else []))
     metrics.add_evaluation(**result)
@@ -335,7 +368,7 @@ def draw_figures(run, metrics):
         near = np.argsort(((vectors - query) ** 2).sum(1))[:6]  # Euclidean, as in the paper
         cells = [(run.val, i)] + [(run.train, known[j]) for j in near]
         rows.append([(s.image(k, run.side), s.classes[s.labels[k]]) for s, k in cells])
-    title = f"left: a validation image; right: the nearest training images by fc7. {about}"
+    title = f"left: a validation image; right: the nearest of {len(known):,} training images by fc7. {about}"
     plot.nearest(run.out / "nearest.png", rows, title)
 
 
@@ -387,12 +420,16 @@ def main(argv=None):
               "(DIR/train/<class>/*.JPEG, DIR/val/<class>/*.JPEG).", flush=True)
     state = checkpoint.load(resume or to_evaluate) if resume or to_evaluate else None
     options = choose(given, state)
-    run = Run(options, out or new_folder(options), state, training=not to_evaluate)
-    del state  # as large as the network
+    run = Run(options, state, training=not to_evaluate)
     if to_evaluate:
-        print(*final_lines(run, []), sep="\n")
+        lines = list(final_lines(run, []))
+        report_skipped(run)
+        print(*lines, sep="\n")
         return
-    run.out.mkdir(parents=True, exist_ok=True)
+    if state and state.info["threads"] != tinynet.backend.WORKERS:
+        print(f"begun on {state.info['threads']} threads, now {tinynet.backend.WORKERS}: the last bits may differ")
+    del state  # as large as the network
+    run.out = make_folder(out, options)
     versions = {"tinynet": tinynet.__version__, "numpy": np.__version__, "python": platform.python_version()}
     config = dataclasses.asdict(options) | {"classes": run.train.classes, "versions": versions}
     (run.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -406,12 +443,16 @@ def main(argv=None):
     train(run, metrics, interrupted)
     lines = list(final_lines(run, interrupted))
     draw_figures(run, metrics)
+    report_skipped(run)
+    print(f"in {run.out}: checkpoint.safetensors, metrics.csv, config.json, curves.png, conv1.png, nearest.png")
+    print(*lines, sep="\n")
+
+
+def report_skipped(run):
     skipped = {path: reason for x in (run.loader, run.centre, run.ten) for path, reason in x.skipped.items()}
     if skipped:
         print(f"{len(skipped)} images could not be read and were skipped:")
         print(*sorted(f"  {path}: {reason}" for path, reason in skipped.items()), sep="\n")
-    print(f"in {run.out}: checkpoint.safetensors, metrics.csv, config.json, curves.png, conv1.png, nearest.png")
-    print(*lines, sep="\n")
 
 
 def brief(names):
@@ -426,8 +467,10 @@ if __name__ == "__main__":
     except Stop as stop:
         print(stop if stop.code in (0, 130, 143) else f"error: {stop}", file=sys.stderr)
         sys.exit(stop.code)
+    except KeyboardInterrupt:  # before training began, or in an evaluation: there is nothing to save
+        sys.exit(130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        print(f"error: the disk is full ({error}); the last good checkpoint is still there", file=sys.stderr)
-        sys.exit(1)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        what = "the disk is full" if full else "cannot read or write"
+        print(f"error: {what}: {error}; a checkpoint from before is left as it was", file=sys.stderr)
+        sys.exit(1 if full else 2)

@@ -3,6 +3,10 @@
 import numpy as np
 
 import tinynet
+from tinynet import backend
+
+# A shape that element-wise work is cut into several blocks for, the last of them short.
+LARGE = (3, backend.BLOCK + 7)
 
 
 def tolerance(dtype):

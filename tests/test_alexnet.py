@@ -93,11 +93,10 @@ def torch_alexnet(torch, weights):
     return forward, t
 
 
-@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-4), ("float64", 1e-10)])
-def test_twenty_steps_give_pytorchs_losses(torch, rng, dtype, tolerance):
-    """At a rate where the loss falls calmly. (Where it leaps about, a rounding error that tips one
-    ReLU or one maximum grows from step to step, and only float64 still agrees after twenty.)"""
-    lr = 0.0002
+@pytest.mark.parametrize("dtype, lr, tolerance", [("float32", 0.0005, 1e-4), ("float64", 0.01, 1e-9)])
+def test_twenty_steps_give_pytorchs_losses(torch, rng, dtype, lr, tolerance):
+    """At 0.01 a rounding error that tips one ReLU or one maximum grows from step to step, and float32
+    losses leave float64's by some percent, PyTorch's own too: so float32 is compared in small steps."""
     model = small(dropout=0.0, image_size=96, dtype=dtype)
     optimiser = optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=0.0005)
     forward, theirs = torch_alexnet(torch, model.state_dict())
@@ -120,7 +119,7 @@ def test_twenty_steps_give_pytorchs_losses(torch, rng, dtype, tolerance):
         their_loss.backward()
         their_optimiser.step()
         expected.append(their_loss.item())
-    assert expected[-1] < 0.9 * expected[0], "these steps must do something"
+    assert expected[-1] < 0.95 * expected[0], "these steps must do something"
     np.testing.assert_allclose(ours, expected, rtol=tolerance)
 
 

@@ -64,7 +64,7 @@ def test_missing_foreign_and_future_files_are_named(tmp_path):
     with pytest.raises(checkpoint.CheckpointError, match=r"there is no such checkpoint"):
         checkpoint.load(tmp_path / "none")
     safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "foreign")
-    with pytest.raises(checkpoint.CheckpointError, match=r"not one that tinynet wrote"):
+    with pytest.raises(checkpoint.CheckpointError, match=r"not a checkpoint of tinynet"):
         checkpoint.load(tmp_path / "foreign")
     future = {"tinynet": json.dumps({"format": 99})}
     safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "future", future)

@@ -1,6 +1,7 @@
 """examples/alexnet_imagenet.py as its users run it: from a shell, interrupted, with bad input."""
 
 import csv
+import json
 import os
 import re
 import resource
@@ -104,6 +105,30 @@ def test_resume_takes_the_runs_options_and_refuses_others(pictures, tmp_path):
     assert len(losses(tmp_path / "r")) == 3
 
 
+def test_the_papers_preset_is_the_papers_network(pictures, tmp_path):
+    """Full size on any folder: 1000 outputs, of which these pictures use ten."""
+    arguments = ["--data", pictures, "--preset", "paper", "--batch-size", 2, "--stop-after", 1]
+    out, err = run(*arguments, "--out", tmp_path / "r")
+    assert "60,965,224" in out and "48 x 55 x 55 on 2 devices" in out
+    config = json.loads((tmp_path / "r" / "config.json").read_text())
+    assert {name: config[name] for name in ("recipe", "schedule", "epochs", "lr", "image_size")} == {
+        "recipe": "paper", "schedule": "plateau", "epochs": 90, "lr": 0.01, "image_size": 224,
+    }
+    assert "--stop-after: saved at step 1" in err
+
+
+def test_a_finished_run_can_be_extended(pictures, tmp_path):
+    """The rate goes on along the longer curve, not from the end of the short one, which is 0."""
+    run("--data", pictures, "--out", tmp_path / "r", "--epochs", 2, *TINY)
+    run("--out", tmp_path / "r", "--resume", "--epochs", 4)
+    with open(tmp_path / "r" / "metrics.csv", newline="") as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file)]
+    expected = [0.01 * (1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in (2, 3)]
+    np.testing.assert_allclose(rates[10::5], expected, rtol=1e-9)
+    run("--out", tmp_path / "r", "--resume", "--stop-after", 20)
+    assert len(rates) == len(losses(tmp_path / "r")) == 20
+
+
 def test_unreadable_pictures_are_counted_and_skipped(pictures, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(pictures, root)
@@ -150,6 +175,11 @@ def test_bad_folders_are_one_line(pictures, tmp_path, spoil):
         (["--image-size", "40"], "image_size must be at least 63, got 40"),
         (["--batch-size", "0"], "--batch-size must be more than 0, got 0"),
         (["--lr", "-1"], "--lr must be more than 0, got -1"),
+        (["--lr", "nan"], "--lr must be more than 0, got nan"),
+        (["--width", "inf"], "--width must be more than 0, got inf"),
+        (["--seed", "-1"], "--seed must be 0 or more, got -1"),
+        (["--resume", "--evaluate", "x"], "choose one"),
+        (["--out", __file__], "--out must be a folder"),
     ],
 )
 def test_bad_arguments_are_one_line(pictures, tmp_path, arguments, message):
@@ -173,7 +203,7 @@ def test_checkpoints_that_do_not_fit_are_one_line(pictures, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     assert "truncated" in one_line(run("--out", tmp_path / "r", "--resume", code=2)[1])
     safetensors.numpy.save_file({"conv1.weight": np.zeros((96, 3, 11, 11))}, path)
-    assert "not one that tinynet wrote" in one_line(run("--data", pictures, "--evaluate", path, code=2)[1])
+    assert "not a checkpoint of tinynet" in one_line(run("--data", pictures, "--evaluate", path, code=2)[1])
     assert "there is no such checkpoint" in one_line(run("--out", tmp_path / "none", "--resume", code=2)[1])
 
 

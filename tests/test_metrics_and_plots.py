@@ -19,6 +19,10 @@ def test_one_answer_for_all_is_not_always_right():
     assert hits(scores, labels, 5).tolist() == [True, True, True, False]
 
 
+def test_a_score_that_is_no_number_is_never_right():
+    assert hits(np.full((3, 10), np.nan), np.array([0, 1, 2]), 5).tolist() == [False] * 3
+
+
 def filled(path):
     metrics = MetricsFile(path, 0)
     for step in range(1, 9):
@@ -37,6 +41,15 @@ def test_metrics_go_on_after_a_checkpoint(tmp_path):
     assert lines[0] == "step,epoch,lr,loss,top1,top5,val_loss,val_top1,val_top5"
     assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3", "4", "5", "6"]
     assert lines[4].endswith("0.9,0.5,0.5,0.95") and lines[6].endswith(",0.25,0,0,,,")
+
+
+def test_a_row_that_a_kill_cut_off_is_dropped(tmp_path):
+    filled(tmp_path / "m.csv")
+    whole = (tmp_path / "m.csv").read_text()
+    (tmp_path / "m.csv").write_text(whole + "9,2,0.1,0.")
+    again = MetricsFile(tmp_path / "m.csv", 100)
+    assert [int(row["step"]) for row in again.rows] == list(range(1, 9))
+    assert again.recent("top5", 50) == 0.9
 
 
 def test_figures_are_pictures(tmp_path, rng):

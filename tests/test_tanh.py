@@ -2,14 +2,14 @@ import math
 
 import numpy as np
 import pytest
-from compare import assert_same_as_torch
+from compare import LARGE, assert_same_as_torch
 
 import tinynet
 from tinynet import functional as F
 
 
 def test_same_as_torch(torch, rng, dtype, device):
-    for shape in [(), (1,), (3, 4), (2, 3, 5, 5), (0, 3), (40, 33, 31)]:
+    for shape in [(), (1,), (3, 4), (2, 3, 5, 5), (0, 3), LARGE]:
         x = np.asarray(3 * rng.standard_normal(shape))
         assert_same_as_torch(torch, F.tanh, torch.tanh, [x], dtype, device)
 

@@ -31,8 +31,8 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 class Tensor:
     """An array that remembers how it was made.
 
-    data: the plain array (NumPy or CuPy). grad: after backward(), the plain array dL/dself on
-    leaves that require it, else None.
+    data: the plain array (NumPy or CuPy). grad: after backward(), the plain array dL/dself (its
+    cotangent) on leaves that require it, else None.
     """
 
     # NumPy must not take `array * tensor` apart element by element: leave it to Tensor.__rmul__.
@@ -126,9 +126,9 @@ class Tensor:
                         f"backward: gradient has shape {dy.shape}, the tensor {self.shape}"
                     )
                 dy = dy.astype(self.dtype)  # a copy: the caller's array stays the caller's
-        if self.function is None:
-            _add_to_leaf(self, dy)
-            return
+            if self.function is None:
+                _add_to_leaf(self, dy)
+                return
         order = _topological_order(self.function)
         cotangents = {self.function: [None] * len(self.function.outputs)}
         cotangents[self.function][self.number] = dy
@@ -142,7 +142,7 @@ class Function:
     forward(*arrays) takes and returns plain arrays (one, or a tuple). backward(*dys) takes the
     cotangents of the outputs and returns those of the inputs, in order; None for an input that
     needs none (see needs_input_grad). It may return dy itself or a view of it. An instance runs
-    once: `y = Relu()(x)`.
+    once: `y = Relu()(x)`. What else it holds is set by that call, so a subclass needs no __init__.
     """
 
     arguments = ()  # the inputs' names in the public function, for error messages
@@ -198,10 +198,9 @@ class Function:
             if x.data.dtype in FLOATS:
                 floating = x if floating is None else floating
                 if x.dtype != floating.dtype:
-                    first = self._argument(inputs, floating)
                     raise TypeError(
                         f"{self.name}: {self._argument(inputs, x)} is {x.dtype} but "
-                        f"{first} is {floating.dtype}; convert one of them"
+                        f"{self._argument(inputs, floating)} is {floating.dtype}; convert one of them"
                     )
             if x.device != first.device and not self.crosses_devices:
                 raise ValueError(
@@ -230,14 +229,15 @@ class Source:
 
 
 def _as_array(a):
-    return np.asarray(a) if isinstance(a, np.generic) else a  # NumPy's 0-d results are scalars
+    """NumPy's 0-d results are scalars, which have no memory for a later += to change."""
+    return np.asarray(a) if isinstance(a, np.generic) else a
 
 
 def _topological_order(last):
     """Every Function that `last` depends on, each after all of its inputs' Functions.
 
     A depth-first walk with its own stack: a chain of 100,000 operations would not survive
-    Python's recursion limit.
+    Python's recursion limit. Each stack entry keeps an iterator, which remembers how far it came.
     """
     order, seen = [], {last}
     stack = [(last, _parents(last))]
@@ -286,13 +286,15 @@ def _send_back(function, cotangents):
                 f"its cotangent {got}"
             )
         dx = _as_array(dx)
-        # Is this memory ours alone? Not if backward handed out dy, a view, or one array twice.
+        # Is this memory ours alone? Not if backward handed out dy, a view, or one array twice; then
+        # a leaf gets a copy, because .grad is changed in place (by +=, by whoever clips it).
         shared = dx.base is not None or any(dx is a for a in (*dys, *dxs[:i], *dxs[i + 1 :]))
-        if x.function is None:
-            _add_to_leaf(x.leaf, dx.copy() if shared else dx)
-        else:
-            slot = cotangents.setdefault(x.function, [None] * len(x.function.outputs))
-            slot[x.number] = dx if slot[x.number] is None else _as_array(slot[x.number] + dx)
+        with backend.use_device(backend.device_of(dx)):
+            if x.function is None:
+                _add_to_leaf(x.leaf, dx.copy() if shared else dx)
+            else:
+                slot = cotangents.setdefault(x.function, [None] * len(x.function.outputs))
+                slot[x.number] = dx if slot[x.number] is None else _as_array(slot[x.number] + dx)
     function.freed, function.saved, function.sources = True, (), ()
 
 
@@ -309,7 +311,7 @@ def _add_to_leaf(x, dx):
 class _GradMode(threading.local):
     on = True
 
-    def __init__(self):  # once a thread
+    def __init__(self):  # runs once in each thread that looks: no_grad holds for its own thread
         self.before = []
 
 
@@ -339,6 +341,7 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
         data = np.array(data)
         if data.dtype == np.float64:
             data = data.astype(np.float32)
+    # kinds: float, int, unsigned, bool; no half and no long double
     if data.dtype.kind not in "fiub" or data.dtype == np.float16 or data.dtype.itemsize > 8:
         raise TypeError(f"tensor: data must be float32, float64, integer or bool, got {data.dtype}")
     if dtype is not None and np.dtype(dtype) not in FLOATS and np.dtype(dtype).kind not in "iub":

@@ -12,10 +12,12 @@ import contextlib
 import ctypes
 import importlib
 import itertools
+import math
 import os
 import platform
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import threadpoolctl
@@ -98,7 +100,7 @@ def manual_seed(seed):
 # ---------------------------------------------------------------------------- threads
 
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-SMALL = 2**14  # elements
+SMALL = 2**14  # elements: fewer are not worth waking a thread for
 BLOCK = 2**16  # elements: small enough to stay in cache, large enough to be worth a call
 _local = threading.local()  # .busy: this thread works for a parallel_for; .scratch: its buffers
 
@@ -125,6 +127,8 @@ class _Threads:
 
 
 _threads = _Threads()
+if hasattr(os, "register_at_fork"):  # a forked child has none of its parent's threads
+    os.register_at_fork(after_in_child=_threads.__init__)
 
 
 def pieces(n, count):
@@ -146,33 +150,28 @@ def parallel_for(n, body, on):
     if alone or not isinstance(on, np.ndarray) or on.size < SMALL:
         body(0, n)
         return
-    todo = iter(pieces(n, 4 * WORKERS))  # more pieces than workers: a slow core gets fewer
+    todo = deque(pieces(n, 4 * WORKERS))  # more pieces than workers: a slow core gets fewer
 
     def work():
         with _marked_busy():
-            for start, stop in todo_safely():
-                body(start, stop)
-
-    next_lock = threading.Lock()
-
-    def todo_safely():
-        while True:
-            with next_lock:
-                piece = next(todo, None)
-            if piece is None:
-                return
-            yield piece
+            while todo:
+                try:
+                    piece = todo.popleft()
+                except IndexError:  # another thread took the last one in between
+                    return
+                body(*piece)
 
     with _threads.lock:
         if _threads.pool is None:
             _threads.start()
+        others = []
         with _threads.blas.limit(limits=1):
-            others = [_threads.pool.submit(work) for _ in range(WORKERS - 1)]
             try:
+                others += [_threads.pool.submit(work) for _ in range(WORKERS - 1)]
                 work()
-            finally:
-                for other in others:  # also after an error here: no thread may outlive the call
-                    other.exception()
+            finally:  # also after an error or Ctrl-C here: no thread may outlive the call
+                todo.clear()
+                wait(others)
         for other in others:
             other.result()
 
@@ -180,8 +179,9 @@ def parallel_for(n, body, on):
 def elementwise(body, *xs):
     """Call `body(y, *xs)`, which fills y element by element, in parallel; return y.
 
-    xs: arrays of one shape; y: a new array of that shape and of the first one's dtype. Whatever
-    temporaries the body makes are as small as one block, and stay in cache.
+    xs: arrays of one shape; y: a new array of that shape and of the first one's dtype. Large arrays
+    come to the body as flat pieces, on several threads: it may use its arguments, never a whole
+    array from outside. Whatever temporaries it makes are as small as one block, and stay in cache.
     """
     y = array_module(xs[0]).empty(xs[0].shape, xs[0].dtype)
     update_elementwise(body, y, *xs)
@@ -197,20 +197,21 @@ def update_elementwise(body, *arrays):
     flat = [a.reshape(-1) for a in arrays]
     block = BLOCK if isinstance(on, np.ndarray) else on.size
 
-    def run(first, last):
+    def run(first, last):  # blocks number first to last
         for start in range(first * block, min(last * block, on.size), block):
             body(*(a[start : start + block] for a in flat))
 
-    parallel_for(-(-on.size // block), run, on)
+    parallel_for(math.ceil(on.size / block), run, on)
 
 
-def gate(out, x, open):
-    """out = x where `open`, else 0, for bool `open`: as masks of bits, four times as fast as where().
+def gate(out, x, passes):
+    """out = x where the bool array `passes` is true, and 0 elsewhere, whatever x is there.
 
-    x * open would be faster still, but infinity * 0 is nan.
+    Four times as fast as where(), and unlike x * passes right for infinity, since inf * 0 is nan. As
+    an integer, -True is -1, whose bits are all ones: x & -1 is x, bit by bit, and x & 0 is 0.
     """
     bits = f"i{x.itemsize}"
-    array_module(x).bitwise_and(x.view(bits), -open.astype(bits), out=out.view(bits))
+    array_module(x).bitwise_and(x.view(bits), -passes.astype(bits), out=out.view(bits))
 
 
 def matmul(a, b):
@@ -239,7 +240,8 @@ def keep_freed_memory():
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, largest = -1, -3, 2**31 - 1
-        libc.mallopt(M_MMAP_THRESHOLD, largest)
+        # An older glibc refuses more than 32 MB for the first, and answers 0.
+        libc.mallopt(M_MMAP_THRESHOLD, largest) or libc.mallopt(M_MMAP_THRESHOLD, 2**25)
         libc.mallopt(M_TRIM_THRESHOLD, largest)
 
 

@@ -35,10 +35,9 @@ class CheckpointError(ValueError):
 def save(path, model, optimizer, info, extra):
     """Write a checkpoint to `path`, replacing what was there only once the new file is whole.
 
-    info: a dict that JSON can hold (schedule, loader position, class names, ...). extra: a dict of
-    further arrays. Raises OSError
-    where the disk is full or cannot be written, and ValueError if a weight is not finite: the
-    last good checkpoint stays in both cases.
+    optimizer: one with a velocity (SGD, PaperSGD). info: a dict that JSON can hold (schedule, loader
+    position, class names, ...). extra: a dict of further arrays. Raises OSError where the disk is full
+    or cannot be written, and ValueError if a weight is not finite: what was there stays, in both cases.
     """
     arrays = model.state_dict()
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
@@ -54,13 +53,13 @@ def save(path, model, optimizer, info, extra):
 def write_atomically(path, arrays, metadata):
     """A safetensors file at `path`, whole or not at all."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.part")  # one name: a killed save is overwritten
     try:
         try:
             safetensors.numpy.save_file(arrays, temporary, metadata)
         except safetensors.SafetensorError as error:
             raise as_os_error(error, path) from error
-        os.chmod(temporary, path.parent.stat().st_mode & 0o666)  # safetensors lets only the owner read
+        os.chmod(temporary, path.parent.stat().st_mode & 0o644)  # safetensors lets only the owner read
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -99,22 +98,26 @@ def load(path):
         raise CheckpointError(f"{path}: there is no such checkpoint")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
+            info = read_info(path, file.metadata() or {})
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: truncated, or not a safetensors file ({error})") from error
-    if "tinynet" not in metadata:
-        raise CheckpointError(f"{path}: a safetensors file, but not one that tinynet wrote")
-    info = json.loads(metadata["tinynet"])
-    if info.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path}: checkpoint format {info.get('format')}, this tinynet reads {FORMAT}"
-        )
     kinds = {"": {}, VELOCITY: {}, EXTRA: {}}
     for name, array in arrays.items():
         kind = next((k for k in (VELOCITY, EXTRA) if name.startswith(k)), "")
         kinds[kind][name.removeprefix(kind)] = array
     return State(path, kinds[""], kinds[VELOCITY], kinds[EXTRA], info)
+
+
+def read_info(path, metadata):
+    try:
+        info = json.loads(metadata["tinynet"])
+        version = info["format"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of tinynet's") from error
+    if version != FORMAT:
+        raise CheckpointError(f"{path}: checkpoint format {version}, this tinynet reads {FORMAT}")
+    return info
 
 
 def restore(state, model, optimizer=None):
@@ -123,10 +126,11 @@ def restore(state, model, optimizer=None):
     Raises CheckpointError, before anything is changed, if it belongs to another architecture.
     """
     try:
+        if optimizer is not None:
+            model.load_state_dict(state.velocities, into=optimizer.set_velocity)
         model.load_state_dict(state.weights)
     except ValueError as error:
         why = str(error).replace("\n  ", "; ")
         raise CheckpointError(f"{state.path} belongs to another architecture: {why}") from error
     if optimizer is not None:
-        model.load_state_dict(state.velocities, into=optimizer.set_velocity)
         backend.generator().bit_generator.state = state.info["generator"]

@@ -1,6 +1,7 @@
 """How good a run is, and the file that says so step by step."""
 
 import csv
+import os
 
 import numpy as np
 
@@ -14,7 +15,7 @@ def hits(scores, labels, best):
     own = np.take_along_axis(scores, labels[:, None], axis=1)  # (N, 1)
     first = np.arange(scores.shape[1]) < labels[:, None]  # (N, classes)
     rank = (scores > own).sum(1) + ((scores == own) & first).sum(1)
-    return rank < best
+    return (rank < best) & np.isfinite(own[:, 0])  # nan is smaller than nothing, so rank would be 0
 
 
 class MetricsFile:
@@ -28,14 +29,18 @@ class MetricsFile:
         self.path, self.rows = path, []
         if steps and path.exists():
             with open(path, newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= steps]
+                whole = [row for row in csv.DictReader(file) if row["top5"]]  # not cut off by a kill
+            self.rows = [row for row in whole if int(row["step"]) <= steps]
         self.write()
 
     def write(self):
-        with open(self.path, "w", newline="") as file:
+        """All rows, under another name first: a kill or a full disk here must not cost the old."""
+        unfinished = self.path.with_suffix(".part")
+        with open(unfinished, "w", newline="") as file:
             writer = csv.DictWriter(file, self.fields)
             writer.writeheader()
             writer.writerows(self.rows)
+        os.replace(unfinished, self.path)
 
     def add_step(self, **row):
         self.rows.append(row)

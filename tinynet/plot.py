@@ -1,7 +1,5 @@
 """The figures of a run: learning curves, first-layer kernels, nearest images."""
 
-import math
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -44,14 +42,14 @@ def curves(path, rows, steps_per_epoch, title):
 
 
 def kernels(path, weight, blocks, title):
-    """The filters of the first layer as pictures, one block per device (the paper's figure 3).
+    """The filters of the first layer as pictures, one block per group (the paper's figure 3).
 
     weight: (K, 3, R, S). blocks: into how many equal runs to cut K. Each filter is stretched to
     the full range of grey on its own, with 0 at middle grey.
     """
-    K = len(weight)
-    columns = next(c for c in (16, 12, 8, K) if (K // blocks) % c == 0 or c == K)
-    rows = math.ceil(K / blocks / columns)
+    each = len(weight) // blocks
+    columns = next(c for c in (16, 12, 8, each) if each % c == 0)
+    rows = each // columns
     R, S = weight.shape[2:]
     figure = Figure(figsize=(columns * 0.52, blocks * (rows * 0.52 + 0.3) + 0.4), layout="constrained")
     figure.suptitle(title, fontsize=11, color=INK)
@@ -85,4 +83,4 @@ def nearest(path, rows, title):
             axes.set(xticks=[], yticks=[])
             axes.set_title(name, fontsize=8, color=colour)
             axes.spines[:].set(color=colour, linewidth=2.5 if number == 0 else 1.5)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=90)

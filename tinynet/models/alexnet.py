@@ -132,6 +132,9 @@ class AlexNet(nn.Module):
                 watch(name, xs)
         return xs[0]
 
+    def to(self, device):
+        raise ValueError("AlexNet: its parts cannot move later; make it with devices=[...]")
+
     def spread(self, make):
         """A layer whose parts are made by make(), one on each device."""
         return Sharded([make().to(device) for device in self.devices])

@@ -34,8 +34,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinynet import backend
 from tinynet.autograd import Function
-from tinynet.backend import WORKERS, array_module, parallel_for, pieces, scratch
+from tinynet.backend import array_module, parallel_for, pieces, scratch
 from tinynet.windows import check_image, col2im, im2col, output_size, pad_image, pair
 
 
@@ -106,7 +107,7 @@ def filter_gradient(dy, x, w_shape, geometry):
     G, (K, _, *kernel) = geometry.groups, w_shape
     N, _, P, Q = dy.shape
     # One sum for each worker, joined in a fixed order: two runs give equal bits.
-    parts = pieces(N, WORKERS)
+    parts = pieces(N, backend.WORKERS if xp is np else 1)
     sums = xp.zeros((len(parts), G, K // G, w_shape[1] * kernel[0] * kernel[1]), x.dtype)
 
     def images(first, last):

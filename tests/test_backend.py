@@ -1,0 +1,114 @@
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tinynet import backend
+
+
+@pytest.mark.parametrize("size", [0, 1, backend.SMALL - 1, backend.SMALL, backend.BLOCK, 3 * backend.BLOCK + 1])
+def test_elementwise_fills_every_element_once(rng, size):
+    x = rng.standard_normal(size)
+    calls = []
+
+    def body(y, x):
+        calls.append(len(y))
+        np.multiply(x, 2, out=y)
+
+    np.testing.assert_array_equal(backend.elementwise(body, x), 2 * x)
+    assert sum(calls) == size
+    assert len(calls) > 3 if size > 3 * backend.BLOCK else len(calls) == 1
+
+
+def test_elementwise_takes_arrays_that_are_not_contiguous(rng):
+    x = rng.standard_normal((300, 400)).T
+    np.testing.assert_array_equal(backend.elementwise(lambda y, x: np.negative(x, out=y), x), -x)
+
+
+def test_parallel_for_covers_the_range_once_from_many_threads_at_once():
+    on = np.zeros(backend.SMALL)
+    counts = np.zeros((4, 1000), int)
+
+    def caller(number):
+        def body(start, stop):
+            counts[number, start:stop] += 1
+            backend.parallel_for(3, lambda a, b: None, on)  # inside a worker: no second pool, no deadlock
+
+        backend.parallel_for(1000, body, on)
+
+    threads = [threading.Thread(target=caller, args=[i]) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert (counts == 1).all()
+
+
+def test_an_exception_in_a_piece_reaches_the_caller_and_the_pool_lives_on():
+    on = np.zeros(backend.SMALL)
+
+    def body(start, stop):
+        raise KeyError(start)
+
+    for _ in range(3):
+        with pytest.raises(KeyError):
+            backend.parallel_for(100, body, on)
+    done = []
+    backend.parallel_for(100, lambda start, stop: done.append(stop - start), on)
+    assert sum(done) == 100
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own():
+    on = np.zeros(backend.SMALL)
+    backend.parallel_for(100, lambda start, stop: None, on)
+    child = os.fork()
+    if child == 0:
+        done = []
+        backend.parallel_for(100, lambda start, stop: done.append(stop - start), on)
+        os._exit(0 if sum(done) == 100 else 1)
+    deadline = time.monotonic() + 20
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if ended == (0, 0):
+        os.kill(child, signal.SIGKILL)
+    assert ended == (child, 0)
+
+
+@pytest.mark.parametrize("shape", [(200, 300, 5), (5, 300, 200), (128, 256, 512), (1, 500, 900), (3, 0, 4)])
+def test_matmul_is_the_product(rng, dtype, shape):
+    rows, inner, columns = shape
+    a = rng.standard_normal((rows, inner)).astype(dtype)
+    b = rng.standard_normal((columns, inner)).astype(dtype).T
+    product = backend.matmul(a, b)
+    assert product.dtype == dtype
+    np.testing.assert_allclose(product, np.einsum("ij,jk->ik", a, b), rtol=1e-3 if dtype == "f4" else 1e-10, atol=1e-4)
+
+
+def test_gate(rng, dtype):
+    x = rng.standard_normal(50).astype(dtype)
+    x[:4] = np.inf, -np.inf, np.nan, -0.0
+    for open_ in (np.zeros(50, bool), np.ones(50, bool), rng.random(50) < 0.5):
+        out = np.empty_like(x)
+        backend.gate(out, x, open_)
+        np.testing.assert_array_equal(out, np.where(open_, x, 0))
+
+
+def test_devices_are_named():
+    assert backend.device_of(np.zeros(1)) == "cpu"
+    for wrong in ("gpu", "cuda", "cuda:", "cuda:x", "cpu:0", 0, None):
+        with pytest.raises(ValueError, match=r"device must be 'cpu' or 'cuda:<number>', got"):
+            backend.check_device(wrong)
+    with pytest.raises(TypeError, match="expected a NumPy or CuPy array, got list"):
+        backend.array_module([1])
+
+
+def test_the_seed_starts_the_stream_again():
+    backend.manual_seed(5)
+    first = backend.generator().random(3)
+    backend.manual_seed(5)
+    np.testing.assert_array_equal(backend.generator().random(3), first)
