@@ -13,8 +13,6 @@ REDUCTIONS = ["none", "sum", "mean"]
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("shape", [(), (1,), (3, 4), (2, 3, 4, 5), (0, 3)])
 def test_same_as_torch(torch, rng, dtype, device, shape, reduction):
-    if 0 in shape and reduction == "mean":
-        pytest.skip("the mean of nothing is nan, tested below")
     assert_same_as_torch(
         torch,
         lambda x, t: F.mse_loss(x, t, reduction=reduction),
