@@ -220,6 +220,7 @@ def link(name, target, kind):
     return info
 
 
+@pytest.mark.filterwarnings("ignore:Python 3.14 will:DeprecationWarning")  # of tarfile, unfiltered
 @pytest.mark.parametrize("has_filter", [True, False])
 @pytest.mark.parametrize(
     "files",

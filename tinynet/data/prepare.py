@@ -119,15 +119,26 @@ def _in_processes(jobs, workers, settings):
 
 @contextmanager
 def _interrupts_held():
-    """Ctrl-C waits: processes that start in here never see it, not even while they import."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
+    """Ctrl-C waits until the end of the block, and processes started in it never see one.
+
+    The mask is what those processes inherit. It covers this thread only, and the system may hand a
+    signal to any other (NumPy's, say), after which Python interrupts the main thread all the same:
+    so the handler only takes note meanwhile.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Ctrl-C does not come here
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came, masks = [], hasattr(signal, "pthread_sigmask")  # not on Windows
+    handler = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else None
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _start_worker():
