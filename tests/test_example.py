@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,8 @@ import pytest
 import safetensors.numpy
 
 from tinynet import data
+
+resource = pytest.importorskip("resource", reason="these tests use POSIX signals and limits")
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "alexnet_imagenet.py"
 # 80 pictures, 5 batches an epoch, a net of 5 % of the width
