@@ -336,6 +336,7 @@ def evaluate(run, loader, interrupted):
         crops = images.reshape(-1, *images.shape[-3:])  # (N, 3, H, W) or (N * 10, 3, H, W)
         logits = run.model(tinynet.tensor(crops, device=run.model.devices[0]))
         scores = F.softmax(logits, dim=1).numpy().reshape(len(labels), -1, logits.shape[1]).mean(1)
+        # The mean is of probabilities, so their logarithm comes last; clipped, for nothing flows back.
         losses.extend(-np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-30)))
         top1.extend(hits(scores, labels, 1))
         top5.extend(hits(scores, labels, 5))

@@ -3,10 +3,10 @@
 Let y = f(x) somewhere inside a computation that ends in one number L. Write dx for dL/dx, an array
 of x's shape, called the cotangent of x. If we know dy, the chain rule gives
 
-    dx_i = sum_j  dy_j * dy_j/dx_i
+    dx_i = sum_j  dy_j * J_ji         where J_ji is the slope of y_j in x_i
 
-so each operation needs to know one thing: how to turn dy into dx. It never builds the Jacobian
-dy_j/dx_i; it only multiplies by it from the left. `Function.backward` is that product.
+so each operation needs to know one thing: how to turn dy into dx. It never builds the Jacobian J, of
+y.size times x.size numbers; it only multiplies by it from the left. `Function.backward` is that product.
 
 Running operations records a graph: each result remembers the Function that made it, each Function
 its inputs. `Tensor.backward` walks it from L to the leaves, every Function after all users of its
@@ -142,7 +142,8 @@ class Function:
     forward(*arrays) takes and returns plain arrays (one, or a tuple). backward(*dys) takes the
     cotangents of the outputs and returns those of the inputs, in order; None for an input that
     needs none (see needs_input_grad). It may return dy itself or a view of it. An instance runs
-    once: `y = Relu()(x)`. What else it holds is set by that call, so a subclass needs no __init__.
+    once: `y = Relu()(x)`. What else it holds is set by that call, so that
+    a subclass whose hyper-parameters need an __init__ does not call super().__init__().
     """
 
     arguments = ()  # the inputs' names in the public function, for error messages
@@ -216,8 +217,8 @@ class Function:
 class Source:
     """Where an input came from, which is all that the way back needs of it.
 
-    Not its data: a Function that held its input tensors would keep every intermediate array alive
-    until backward, those too that nobody saved.
+    Not the data of intermediate results (a leaf is kept, to receive its .grad): a Function that held
+    its input tensors would keep every one of them alive until backward, saved or not.
     """
 
     __slots__ = ("dtype", "function", "leaf", "number", "shape")

@@ -7,9 +7,10 @@ places:
     P = floor((H + 2 * padding - dilation * (R - 1) - 1) / stride) + 1          (Q likewise)
 
 Two ways to look at it. By window: window (p, q) covers the cells
-(p * stride + r * dilation, q * stride + s * dilation). By cell: cell (r, s) of *all* windows at
-once is one regular slice of the image, starting at (r * dilation, s * dilation) with step `stride`.
-The second needs only R * S array operations instead of P * Q, so pooling and col2im use it.
+(p * stride + r * dilation, q * stride + s * dilation) of the image with its border. By cell: cell
+(r, s) of *all* windows at once is one regular slice of that image, starting at
+(r * dilation, s * dilation) with step `stride`. The second needs only R * S array operations instead of
+P * Q, so pooling and col2im use it. im2col only reads, and takes all (r, s, p, q) at once, as one view.
 """
 
 from typing import NamedTuple
@@ -111,7 +112,7 @@ def im2col(x, kernel, P, Q, stride, dilation, out):
     Read as a matrix of C*R*S rows, each column is one window; the images lie side by side. The view
     reads the same cell through many windows, by its strides alone: only the last line copies.
     """
-    b, c, h, w = x.strides
+    b, c, h, w = x.strides  # bytes from one image, channel, row, column to the next
     strides = (c, h * dilation[0], w * dilation[1], b, h * stride[0], w * stride[1])
     shape = (x.shape[1], *kernel, len(x), P, Q)
     out[...] = backend.array_module(x).lib.stride_tricks.as_strided(x, shape, strides)

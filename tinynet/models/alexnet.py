@@ -4,13 +4,13 @@ Its channels come in two groups that mostly ignore each other, because in 2012 e
 own GPU. They see each other's channels only in conv3 and in the fully connected layers:
 
                          device 0        device 1
-    image (both see all of it: it is not split)
-    conv1 11x11/4           48              48        relu, LRN, pool 3x3/2
-    conv2 5x5              128             128        relu, LRN, pool 3x3/2
+    image 3 x 224 x 224 (both see all of it: it is not split)
+    conv1 11x11/4           48              48        55 x 55: relu, LRN, pool 3x3/2 to 27 x 27
+    conv2 5x5              128             128        27 x 27: relu, LRN, pool 3x3/2 to 13 x 13
             --------------- all_gather ---------------
-    conv3 3x3              192             192        relu
-    conv4 3x3              192             192        relu
-    conv5 3x3              128             128        relu, pool 3x3/2, flatten
+    conv3 3x3              192             192        13 x 13: relu
+    conv4 3x3              192             192        13 x 13: relu
+    conv5 3x3              128             128        13 x 13: relu, pool 3x3/2 to 6 x 6, flatten
             --------------- all_gather ---------------
     fc6                   2048            2048        relu, dropout
             --------------- all_gather ---------------

@@ -12,12 +12,12 @@ sum is a matrix product. With `cols` of shape (C*R*S, P*Q) for one image,
 
 Backward. It is the backward pass of that product, and then of the layout:
 
-    db    = dy summed over n, p, q
+    db    = dy summed over n, p, q       (K,)
     dw    = dy @ cols.T        (K, C*R*S), summed over the images
     dcols = w.T @ dy           (C*R*S, P*Q)
-    dx    = col2im(dcols)
+    dx    = col2im(dcols)                (C, H, W)
 
-The last line is the step that is not obvious. im2col only copies: cell x[c, h, w] goes into the
+The last line is the step that is not obvious. im2col only copies: cell x[n,c,h,v] goes into the
 column of every window that covers it. So its cotangent is the sum over those copies: col2im adds
 each column back to where it was taken from. (For a fixed pixel h the row r of the filter falls as p
 rises: the pixel meets the filter backwards, which is why dx is often called a convolution.)
@@ -26,8 +26,9 @@ Groups. With groups = G the channels and the filters are cut into G equal runs t
 other: w has shape (K, C/G, R, S), and filter k of run g sees only the channels of run g. The
 formulas hold run by run. (AlexNet's conv2, conv4 and conv5: Krizhevsky et al., 2012, figure 2.)
 
-Saved: x and w. The columns are R*S / stride^2 times as large as x, and laying them out again costs
-a tenth of the product, so they are made a few images at a time in both passes and never kept.
+Saved: x and w. The columns are about R*S / stride^2 times as large as x, and laying them out again
+costs a twentieth to a fifth of the product's time: they are made a few images at a time in both passes
+and never kept.
 """
 
 from typing import NamedTuple

@@ -16,16 +16,17 @@ Backward.  Only lse needs thought. By the chain rule, log first, then the sum:
 wrong gets all of it. Done in two steps, softmax and then a logarithm, p_t could round to 0, log 0
 is -inf, and backward would divide by p_t; in one step p_t cancels before anyone divides.
 
-A target may also be a distribution q over the classes: q = [c = t] for one class; label smoothing
-makes that (1 - s) * [c = t] + s / C; weights w multiply it. Sum L over the classes with q, then
+A target may also be a distribution q over the classes: q_c = [c = t] for one class; label smoothing s
+makes that (1 - s) * [c = t] + s / C; class weights multiply q_c by w_c. The loss is then
 
     L = -sum_c q_c * log p_c = sum_c q_c * (lse - x_c)
 
     dL/dx_c = p_c * (sum_j q_j) - q_c,           dL/dq_c = -log p_c
 
-which is the same subtraction. (Target 1, q = [c = t], gives back p_c - [c = t].)
+which is the same subtraction: q_c = [c = t] sums to 1 and gives back p_c - [c = t].
 
-Saved: x, which exists anyway; p is recomputed from it. Neither p nor q is kept.
+Saved: x, which exists anyway; p is recomputed from it. Of class targets also their places and weights,
+of a target that is a distribution that array, which exists anyway too.
 """
 
 from tinynet.autograd import FLOATS, Function, Tensor

@@ -9,7 +9,7 @@ W(i) = {j : |j - i| <= size // 2}, cut off at the first and last channel (of its
 Backward. x_i reaches the loss by two roads: straight through y_i, and through every s_j whose
 window holds channel i. Writing dx for dLoss/dx and dy for dLoss/dy, the second road is
 
-    ds_j = -beta * dy_j * x_j * s_j^(-beta - 1)       and       ds_j/dx_i = 2 * alpha / size * x_i
+    ds_j = -beta * dy_j * x_j * s_j^(-beta - 1),   and s_j has in x_i the slope 2 * alpha / size * x_i
 
 so, adding it up over the windows that hold i,
 
@@ -50,7 +50,7 @@ class LocalResponseNorm(Function):
     def normalise(self, x):  # x: (G, C/G, H*W)
         return x * power(self.energy(x), -self.beta)
 
-    def normalise_backward(self, x, dy):
+    def normalise_backward(self, x, dy):  # x, dy: (G, C/G, H*W)
         s = self.energy(x)
         direct = dy * power(s, -self.beta)
         through_s = window_sum(direct * x / s, self.size)  # dy * x * s^(-beta - 1)
@@ -58,7 +58,7 @@ class LocalResponseNorm(Function):
         through_s *= 2 * self.alpha / self.size * self.beta
         return direct - through_s
 
-    def energy(self, x):
+    def energy(self, x):  # s, shaped as x
         s = window_sum(x * x, self.size)
         s *= self.alpha / self.size
         s += self.k
@@ -80,7 +80,7 @@ class LocalResponseNorm(Function):
 
 
 def window_sum(a, size):
-    """out[:, i] = sum of a[:, j] over |j - i| <= size // 2, without wrapping at the ends."""
+    """a: (G, C/G, H*W). out[:, i] = sum of a[:, j] over |j - i| <= size // 2, cut off at the ends."""
     out = a.copy()
     for step in range(1, min(size // 2, a.shape[1] - 1) + 1):
         out[:, step:] += a[:, :-step]
@@ -103,7 +103,7 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, groups=1):
 
     input: (N, C, H, W). size: odd. groups: the channels are cut into that many equal runs, and no
     window reaches across (1: as in PyTorch). alpha is divided by size, as in PyTorch; k and alpha
-    must keep k + alpha * x^2 above 0. Raises ValueError for an even size or groups that do not
+    must keep s, k + alpha / size * (sum of x^2), above 0. Raises ValueError for an even size or groups that do not
     divide C.
     """
     check_image("local_response_norm", input)

@@ -5,19 +5,20 @@ Forward. Window (p, q) passes on its largest cell:
     y[n,c,p,q] = max over (r, s) of x[n,c,h,v]
                  with h = p*stride + r*dilation - padding,   v = q*stride + s*dilation - padding
 
-Cells of the border count as minus infinity: a border never wins.
+Cells of the border count as minus infinity: a border never wins where the image has anything more.
+(A NaN reaches y, but does not count as a winner.)
 
 Backward. Moving any cell but the largest a little changes nothing, so all of dy[n,c,p,q] goes to
 the cell that won, and the others get 0. Where windows overlap one cell may win several of them;
 then it gets the sum. If cells tie, the first in reading order wins (PyTorch's rule).
 
-Saved: for every window the number r * S + s of its winner, one byte each. Not x and not y: the
-numbers are all that backward needs, and a quarter of the smaller of the two.
+Saved: for every window the number r * S + s of its winner, one byte each (four for windows of more
+than 256 cells). Not x and not y: the numbers are all that backward needs, and a quarter of y.
 """
 
 from tinynet.autograd import Function
 from tinynet.backend import array_module, parallel_for
-from tinynet.windows import Windows, cell, check_image, pad_image, pair
+from tinynet.windows import Windows, check_image, pad_image, pair
 
 
 class MaxPool2d(Function):
@@ -54,7 +55,7 @@ def pool(x, windows, want_winner):
     def images(start, stop):
         for n in range(start, stop):  # one image at a time stays in the core's cache
             padded = pad_image(x[n], windows.border(x.shape[2:]), -xp.inf)
-            y[n] = padded[cell(0, 0, P, Q, windows.stride, windows.dilation)]
+            y[n] = -xp.inf
             for i, here in windows.cells(P, Q):
                 if want_winner:  # i only grows, so the last to be better is the largest such i
                     better = padded[here] > y[n]  # > and not >=: of equals the first stays

@@ -2,6 +2,8 @@
 
 Forward.   y = max(x, 0)
 
+Write dy for dL/dy and dx for dL/dx, where L is the one number that the computation ends in.
+
 Backward.  The slope is 1 where x > 0 and 0 where x < 0. At x = 0 there is none, and any value
 between the two will do; like everyone we take 0:
 
