@@ -240,7 +240,7 @@ def make_schedule(options, optimiser):
 def describe(run):
     print(f"{len(run.train):,} training and {len(run.val):,} validation images in {len(run.train.classes)} classes")
     print(diagnose.layer_table(run.model))
-    few = [run.plain(run.val.image(i, run.side)) for i in readable(run.val, run.side, 24)]
+    few = [image for _, image in readable(run, run.val, 24)]
     if not few:
         raise Stop(f"none of 24 images tried in {run.val.root} can be read")
     shares = diagnose.signal_share(run.model, np.stack(few))
@@ -360,10 +360,8 @@ def draw_figures(run, metrics):
     plot.curves(run.out / "curves.png", metrics.rows, len(run.loader), about)
     conv1 = run.model.state_dict()["conv1.weight"]
     plot.kernels(run.out / "conv1.png", conv1, run.model.groups, f"conv1: {about}")
-    rng = np.random.default_rng(o.seed)
-    asked = rng.permutation(readable(run.val, run.side, 1000))[:6]
-    known = readable(run.train, run.side, 10_000)
-    queries, vectors = features(run, run.val, asked), features(run, run.train, known)
+    asked, queries = features(run, run.val, 6)
+    known, vectors = features(run, run.train, 10_000)
     rows = []
     for i, query in zip(asked, queries, strict=True):
         near = np.argsort(((vectors - query) ** 2).sum(1))[:6]  # Euclidean, as in the paper
@@ -374,32 +372,36 @@ def draw_figures(run, metrics):
 
 
 @tinynet.no_grad()
-def features(run, images, indices):
-    """The last 4096-d layer (times the width), after its ReLU: (N, 4096)."""
-    vectors = []
+def features(run, images, most):
+    """Numbers of up to `most` images, and for each the last hidden layer after its ReLU, 4096-d at full width."""
+    numbers, vectors, batch = [], [], []
 
     def watch(name, xs):
         if name == "relu7":
             vectors.append(np.concatenate([x.numpy() for x in xs], axis=1))
 
+    def forward():
+        run.model(tinynet.tensor(np.stack(batch), device=run.model.devices[0]), watch)
+        batch.clear()
+
     run.model.eval()
-    for start in range(0, len(indices), run.options.batch_size):
-        some = indices[start : start + run.options.batch_size]
-        batch = np.stack([run.plain(images.image(i, run.side)) for i in some])
-        run.model(tinynet.tensor(batch, device=run.model.devices[0]), watch)
-    return np.concatenate(vectors)
+    for i, image in readable(run, images, most):
+        numbers.append(i)
+        batch.append(image)
+        if len(batch) == run.options.batch_size:
+            forward()
+    if batch:
+        forward()
+    return numbers, np.concatenate(vectors)
 
 
-def readable(images, side, most):
-    """Numbers of up to `most` images, spread evenly over the set, without those that fail."""
-    found = []
-    for i in np.linspace(0, len(images) - 1, min(most, len(images))).astype(int):
+def readable(run, images, most):
+    """(number, centre crop as the network sees it) of up to `most` images, evenly from the whole set."""
+    for i in np.linspace(0, len(images) - 1, min(most, len(images))).astype(int).tolist():
         try:
-            images.image(i, side)
-            found.append(int(i))
+            yield i, run.plain(images.image(i, run.side))
         except data.ImageError:
             continue  # the loader counts and lists it
-    return found
 
 
 # ------------------------------------------------------------------------------------------ main

@@ -61,6 +61,21 @@ def test_an_exception_in_a_piece_reaches_the_caller_and_the_pool_lives_on():
     assert sum(done) == 100
 
 
+def test_after_an_error_the_rest_is_not_begun():
+    caller, others = threading.current_thread(), []
+
+    def body(start, stop):
+        if threading.current_thread() is caller:
+            raise KeyError(start)
+        time.sleep(0.05)
+        others.append(start)
+
+    with pytest.raises(KeyError):
+        backend.parallel_for(100, body, np.zeros(backend.SMALL))
+    # 4 pieces a worker; each of the others may have been at one, or just begun the next
+    assert len(others) <= 2 * (backend.WORKERS - 1)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_has_threads_of_its_own():

@@ -17,6 +17,8 @@ GRID = [
     (2, 6, 7, 9, 6, 3, 2, (2, 1), (0, 2), (1, 3), 6),  # one channel a group, nothing square
     (0, 2, 5, 5, 4, 3, 3, 1, 0, 1, 1),
 ]
+# 600 places an image: several threads, several blocks in each
+LARGE = (5, 6, 25, 24, 4, 3, 3, 1, 1, 1, 2)
 
 
 def case(rng, N, C, H, W, K, R, S, stride, padding, dilation, groups):
@@ -36,6 +38,14 @@ def test_same_as_torch(torch, rng, dtype, device, shape, bias):
     assert_same_as_torch(
         torch, lambda *a: F.conv2d(*a, **how), lambda *a: theirs(*a, **how), arrays, dtype, device
     )
+
+
+def test_large_images_same_as_torch(torch, rng, device):
+    """In float64: gradients of the weights are sums of 3,000 terms, many of which cancel."""
+    arrays, how = case(rng, *LARGE)
+    theirs = torch.nn.functional.conv2d
+    ours = lambda *a: F.conv2d(*a, **how)  # noqa: E731
+    assert_same_as_torch(torch, ours, lambda *a: theirs(*a, **how), arrays, np.dtype("float64"), device)
 
 
 sizes = st.integers(1, 4)
@@ -63,16 +73,19 @@ def test_random_shapes_same_as_torch(torch, data):
     )
 
 
-@pytest.mark.parametrize("shape", GRID[:6])
+@pytest.mark.parametrize("shape", [*GRID[:6], LARGE])
 def test_loops(rng, shape):
-    """The definition, written as seven loops."""
+    """The definition, written as seven loops, and its transposes in the same loops."""
     (x, w, b), how = case(rng, *shape)
-    y = F.conv2d(*map(tinynet.tensor, (x, w, b)), **how).numpy()
+    tensors = [tinynet.tensor(a, requires_grad=True) for a in (x, w, b)]
+    y = F.conv2d(*tensors, **how)
+    dy = rng.standard_normal(y.shape)
+    y.backward(dy)
     stride, padding, dilation = (
         (v, v) if isinstance(v, int) else v for v in (how["stride"], how["padding"], how["dilation"])
     )
     K, Cg, R, S = w.shape
-    expected = np.zeros_like(y)
+    expected, dx, dw = np.zeros(y.shape), np.zeros_like(x), np.zeros_like(w)
     for n, k, p, q in np.ndindex(y.shape):
         first = k // (K // how["groups"]) * Cg
         expected[n, k, p, q] = b[k]
@@ -81,7 +94,11 @@ def test_loops(rng, shape):
             v = q * stride[1] + s * dilation[1] - padding[1]
             if 0 <= h < x.shape[2] and 0 <= v < x.shape[3]:
                 expected[n, k, p, q] += w[k, c, r, s] * x[n, first + c, h, v]
-    np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-10)
+                dx[n, first + c, h, v] += w[k, c, r, s] * dy[n, k, p, q]
+                dw[k, c, r, s] += x[n, first + c, h, v] * dy[n, k, p, q]
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-10, atol=1e-10)
+    for tensor, gradient in zip(tensors, (dx, dw, dy.sum((0, 2, 3))), strict=True):
+        np.testing.assert_allclose(tensor.grad, gradient, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("shape", GRID[:6])

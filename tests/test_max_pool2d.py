@@ -17,7 +17,8 @@ GRID = [
     ((1, 2, 6, 6), dict(kernel_size=2, stride=3, ceil_mode=True)),
     ((1, 2, 7, 7), dict(kernel_size=4, stride=4, ceil_mode=True)),
     ((0, 2, 5, 5), dict(kernel_size=2)),
-    ((1, 1, 40, 40), dict(kernel_size=17, stride=5)),  # more than 256 cells: winners need two bytes
+    ((6, 8, 60, 31), dict(kernel_size=3, stride=2)),  # large enough for several threads
+    ((1, 1, 40, 40), dict(kernel_size=17, stride=5)),  # more than 256 cells: winners need more than a byte
 ]
 
 

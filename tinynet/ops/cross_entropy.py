@@ -32,9 +32,9 @@ of a target that is a distribution that array, which exists anyway too.
 from tinynet.autograd import FLOATS, Function, Tensor
 from tinynet.backend import array_module
 from tinynet.ops.log_softmax import log_probabilities
-from tinynet.ops.nll_loss import check_classes, check_input, check_weight, flat_shape, locate
 from tinynet.ops.reduction import check_reduction, reduce, share
 from tinynet.ops.softmax import probabilities
+from tinynet.ops.targets import check_classes, check_input, check_weight, flat_shape, locate
 
 
 class CrossEntropy(Function):
