@@ -1,0 +1,102 @@
+"""Finds a C++ compiler, and keeps what it has compiled:
+
+    <cache>/tinynet/emulator/<hash>/     hash: of all that the result depends on
+        kernel.cu                        the source
+        translated.cpp                   what the compiler got
+        library.so                       what it made (or program, for the sanitizers)
+        sha256                           of that: a damaged file is made anew
+
+Such a folder appears all at once, by a rename. The cache may be deleted at any time.
+"""
+
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FLAGS = ["-std=c++17", "-fPIC", "-pthread", "-fvisibility=hidden", "-w"]
+FLAGS += ["-fno-strict-aliasing", "-fno-math-errno", "-fno-trapping-math"]  # as in CUDA
+FLAGS += ["-fstack-clash-protection"]  # a frame larger than the page below the stack must not jump over it
+
+
+class CompileError(Exception):
+    """What the compiler said."""
+
+
+@functools.cache
+def compiler():
+    """(command, version) of the first C++ compiler there is. RuntimeError if there is none."""
+    chosen = shlex.split(os.environ.get("CXX", ""))
+    for command in (chosen, ["g++"], ["clang++"], [sys.executable, "-m", "ziglang", "c++"]):
+        if command and shutil.which(command[0]):
+            asked = subprocess.run([*command, "--version"], capture_output=True, text=True)
+            if asked.returncode == 0:
+                return command, asked.stdout
+    raise RuntimeError(
+        "the emulator needs a C++ compiler: found none of $CXX, g++, clang++, python -m ziglang c++ "
+        "(the last comes with: pip install ziglang)"
+    )
+
+
+def cache_folder():
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base, "tinynet", "emulator")
+    caches = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    return Path.home() / caches / "tinynet" / "emulator"
+
+
+def source_of(*names):
+    """Files of this folder, one behind the other, with their names for error messages and debuggers."""
+    paths = [HERE / name for name in names]
+    return "".join(f'#line 1 "{path.as_posix()}"\n{path.read_text(encoding="utf-8")}' for path in paths)
+
+
+def build(name, text, flags, original=""):
+    """The path of the file `name` made from the C++ text, now or earlier. original: what the text came from."""
+    command, version = compiler()
+    headers = [path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.h"))]
+    depends_on = [text, original, *headers, name, *flags, *command, version, platform.machine()]
+    key = hashlib.sha256("\0".join(depends_on).encode()).hexdigest()[:32]
+    folder = cache_folder() / key
+    if not is_whole(folder, name):
+        make(folder, name, [*command, *flags], text, original)
+    return folder / name
+
+
+def is_whole(folder, name):
+    try:
+        return (folder / "sha256").read_text() == digest(folder / name)
+    except OSError:
+        return False
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def make(folder, name, command, text, original):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as temporary:
+        new = Path(temporary, "new")
+        new.mkdir()
+        (new / "translated.cpp").write_text(text, encoding="utf-8")
+        (new / "kernel.cu").write_text(original, encoding="utf-8")
+        command = [*command, f"-I{HERE}", "translated.cpp", "-o", name]
+        command.append(f"-ffile-prefix-map={new}={folder}")  # tells a debugger where the source will be
+        done = subprocess.run(command, cwd=new, capture_output=True, text=True)
+        if done.returncode:
+            raise CompileError(done.stderr.strip())
+        (new / "sha256").write_text(digest(new / name))
+        try:
+            new.rename(folder)
+        except OSError:  # it exists: another process was quicker, or it is damaged
+            if not is_whole(folder, name):
+                folder.rename(Path(temporary, "damaged"))
+                new.rename(folder)

@@ -1,0 +1,72 @@
+"""The C++ side as Python sees it: runtime.cpp, loaded, and the structs that cross over."""
+
+import ctypes
+import functools
+import os
+import sys
+
+from tinynet.emulator import compiler
+
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+# macOS wants to be told that a library's functions may come from elsewhere.
+SHARED_LIBRARY = ["-shared", *(["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else [])]
+
+
+class Launch(ctypes.Structure):  # runtime.h says what is what
+    _fields_ = [
+        ("enter", ctypes.c_void_p),
+        ("arguments", ctypes.c_char_p),
+        ("grid", ctypes.c_uint * 3),
+        ("block", ctypes.c_uint * 3),
+        ("dynamic_bytes", ctypes.c_ulong),
+        ("shared_limit", ctypes.c_ulong),
+        ("workers", ctypes.c_int),
+        ("shuffle", ctypes.c_int),
+        ("seed", ctypes.c_ulonglong),
+        ("print_now", ctypes.c_int),
+        ("printed", ctypes.c_void_p),
+        ("error", ctypes.c_char * 2048),
+    ]
+
+
+class Parameter(ctypes.Structure):  # the last section of cuda_on_cpu.h says what is what
+    _fields_ = [
+        ("offset", ctypes.c_size_t),
+        ("size", ctypes.c_size_t),
+        ("is_pointer", ctypes.c_bool),
+        ("kind", ctypes.c_char),
+        ("item_size", ctypes.c_size_t),
+    ]
+
+
+class Description(ctypes.Structure):  # there too
+    _fields_ = [
+        ("count", ctypes.c_int),
+        ("most_threads", ctypes.c_int),
+        ("bytes", ctypes.c_size_t),
+        ("parameters", ctypes.POINTER(Parameter)),
+    ]
+
+
+@functools.cache
+def runtime():
+    flags = [*compiler.FLAGS, "-O2", "-g", *SHARED_LIBRARY]
+    path = compiler.build("library.so", compiler.source_of("runtime.cpp"), flags)
+    return ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)  # global: where kernels look for its functions
+
+
+def load(text, flags, original):
+    """The library made from a translated .cu file."""
+    runtime()
+    return ctypes.CDLL(str(compiler.build("library.so", text, [*compiler.FLAGS, *flags, *SHARED_LIBRARY], original)))
+
+
+def run(launch):
+    """Runs a launch. Returns (what it printed, error or None)."""
+    failed = runtime().emulator_launch(ctypes.byref(launch))
+    printed = ""
+    if launch.printed:
+        printed = ctypes.string_at(launch.printed).decode(errors="replace")
+        runtime().emulator_free(ctypes.c_void_p(launch.printed))
+    return printed, launch.error.decode(errors="replace") if failed else None
