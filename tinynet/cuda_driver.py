@@ -1,0 +1,126 @@
+"""CuPy with a GPU to talk to, or one line that says why not; and whether GPUs deliver what they copy.
+
+The NVIDIA driver is asked through its own library, because CuPy cannot tell the causes apart: without any
+driver it reports "CUDA driver version is insufficient", as it does when the driver is too old for its CUDA.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"  # comes with the driver
+OLDEST, NEWEST = 12, 13  # the CUDA versions that CuPy 14 is made for; OLDEST needs driver 525
+
+
+def supported_cuda():
+    """The newest CUDA that the installed driver can run, as (major, minor); None without a driver."""
+    version = ctypes.c_int()
+    try:
+        failed = ctypes.CDLL(LIBRARY).cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return None
+    return None if failed or not version.value else (version.value // 1000, version.value % 1000 // 10)
+
+
+def gpu_names():
+    """The names of the GPUs that the driver sees; no CuPy needed."""
+    names = []
+    with contextlib.suppress(OSError, AttributeError):
+        driver, count, name = ctypes.CDLL(LIBRARY), ctypes.c_int(), ctypes.create_string_buffer(256)
+        if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0:
+            for i in range(count.value):
+                driver.cuDeviceGetName(name, len(name), i)
+                names.append(name.value.decode())
+    return names
+
+
+def nvidia_card():
+    """Whether Linux sees an NVIDIA card on the PCI bus, driver or not."""
+    for card in Path("/sys/bus/pci/devices").glob("*"):
+        with contextlib.suppress(OSError):
+            if (card / "vendor").read_text().strip() == "0x10de" and (card / "class").read_text().startswith("0x03"):
+                return True
+    return False
+
+
+def install_command(supported):
+    """Installs the CuPy that fits a driver."""
+    return f'pip install "tinynet[cuda{min(supported[0], NEWEST)}]"'
+
+
+class NoGPU(RuntimeError):
+    """No cuda device can be used here: the reason, and what would help (None: nothing that we know of)."""
+
+    def __init__(self, reason, remedy=None):
+        super().__init__(f"{reason}: {remedy}" if remedy else reason)
+        self.reason, self.remedy = reason, remedy
+
+
+def load_cupy():
+    """The CuPy module, where it is installed and has a GPU; otherwise NoGPU."""
+    module = None
+    try:
+        module = importlib.import_module("cupy")
+        count = module.cuda.runtime.getDeviceCount()
+        module.cuda.nvrtc.getVersion()  # the compiler, a library of its own
+    except Exception as error:  # CuPy's own errors cannot be named before the import
+        raise why_no_gpu(module, error) from error
+    if not count:
+        raise why_no_gpu(module)
+    return module
+
+
+def why_no_gpu(cupy=None, error=None):
+    """The NoGPU to raise: cupy is the module, if it could be imported, and error what it raised, if anything."""
+    supported = supported_cuda()
+    if supported is None:
+        remedy = "install the driver, or start the container with --gpus all" if nvidia_card() else None
+        return NoGPU(f"a cuda device needs a GPU with NVIDIA's driver, and {LIBRARY} is not found here", remedy)
+    has = f"the NVIDIA driver here supports CUDA {supported[0]}.{supported[1]}"
+    install = install_command(supported)
+    if supported[0] < OLDEST:
+        return NoGPU(f"{has}, and CuPy 14 needs CUDA {OLDEST}", "install driver 525 or later")
+    if cupy is None:
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            return NoGPU("a cuda device needs CuPy, which is not installed", install)
+        return NoGPU(f"CuPy is installed but cannot be imported: {cause(error)}", install)
+    made_for = cupy.cuda.runtime.runtimeGetVersion() // 1000
+    if made_for > supported[0]:
+        remedy = f"pip uninstall -y cupy-cuda{made_for}x && {install}"
+        return NoGPU(f"{has}, and the CuPy installed is made for CUDA {made_for}", remedy)
+    if not error or "cudaErrorNoDevice" in str(error):
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        note = "" if hidden is None else f" (CUDA_VISIBLE_DEVICES is {hidden!r})"
+        return NoGPU(f"the NVIDIA driver finds no GPU{note}")
+    if type(error).__name__ == "DynamicLibNotFoundError":  # CuPy's wheel does not hold them
+        return NoGPU(f"CuPy does not find CUDA's libraries: {cause(error)}", install)
+    return NoGPU(f"CuPy finds no usable GPU: {cause(error)}")
+
+
+def cause(error):
+    """The line of an error message that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" =")]
+    if "Original error:" in lines[:-1]:  # CuPy's advice comes before it
+        return lines[lines.index("Original error:") + 1]
+    return lines[0] if lines else type(error).__name__
+
+
+def damaged_words(cupy, source, target, words=2**20 + 1):
+    """(how many 32-bit words come out wrong, of how many) when GPU `target` copies them from GPU `source`.
+
+    On some machines copies between GPUs deliver wrong bytes, and no error.
+    """
+    pattern = np.random.default_rng([source, target]).integers(2**32, size=words, dtype=np.uint32)
+    with cupy.cuda.Device(source) as device:
+        x = cupy.asarray(pattern)
+        device.synchronize()
+    with cupy.cuda.Device(target):
+        y = cupy.asarray(x)
+        # From the host, and only now: had it come before, y could be the memory that already holds it.
+        expected = cupy.asarray(pattern)
+        return int((y != expected).sum()), words
