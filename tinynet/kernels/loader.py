@@ -1,0 +1,96 @@
+"""From a .cu file in this folder to a function that Python can call.
+
+    f = kernel(x, "relu", "relu_forward")      # of kernels/relu.cu, for the device and the dtype of the array x
+    f(grid, block, (x, y, np.int32(x.size)))
+
+The source goes to the RawModule of the array's library: CuPy hands it to NVRTC and keeps one loaded copy
+a GPU; the emulator hands it to the C++ compiler. Both keep what they compiled on disk.
+"""
+
+import functools
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from tinynet.backend import array_module, device_of
+
+FOLDER = Path(__file__).parent
+C_TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+LARGEST = 2**31 - 1  # elements: the kernels compute places in arrays with 32 bits
+
+
+class KernelError(RuntimeError):
+    """A .cu file that does not compile, with what the compiler said and the file's own line numbers."""
+
+
+def kernel(like, file, name, **defines):
+    """The function `name` of kernels/<file>.cu, a callable (grid, block, args, shared_mem=0).
+
+    like: an array of the device that it will run on; its dtype becomes the C type T. defines: -D
+    options. Compiled once for each file, library, dtype and set of defines.
+    """
+    return _function(array_module(like), file, name, C_TYPES[like.dtype], tuple(sorted(defines.items())))
+
+
+@functools.cache
+def _function(xp, file, name, T, defines):
+    try:
+        return _module(xp, file, T, defines).get_function(name)
+    except xp.cuda.compiler.CompileException as error:
+        raise KernelError(f"kernels/{file}.cu does not compile ({xp.__name__}):\n{error}") from error
+
+
+@functools.cache
+def _module(xp, file, T, defines):
+    code, options = source(FOLDER / f"{file}.cu", T, defines)
+    return xp.RawModule(code=code, options=options)
+
+
+def source(path, T, defines=()):
+    """What the compiler gets: (source text, options)."""
+    # T is no -D option, since NVRTC's own headers have templates over a T. #line puts the numbers of
+    # the lines right again, and tells the compiler the file's name.
+    code = f'typedef {T} T;\n#line 1 "{path.as_posix()}"\n{path.read_text()}'
+    # CuPy's cache on disk knows a kernel by its source and options: headers must show in one of them.
+    options = [f"-D{key}={value}" for key, value in defines]
+    return code, (*options, f"-I{FOLDER}", f"-DHEADERS=0x{_headers()}")
+
+
+@functools.cache
+def _headers():
+    headers = sorted(FOLDER.glob("*.cuh"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in headers)).hexdigest()[:15]
+
+
+def check(op, **arrays):
+    """The arrays, each C-contiguous (a copy where it was not); None stays None.
+
+    Raises TypeError or ValueError, by name, for an array that the kernels would misread.
+    """
+    first, like = next((name, a) for name, a in arrays.items() if a is not None)
+    if like.dtype not in C_TYPES:
+        raise TypeError(f"{op}: the kernels take float32 or float64, {first} is {like.dtype}")
+    for name, a in arrays.items():
+        if a is None:
+            continue
+        if a.dtype != like.dtype:
+            raise TypeError(f"{op}: {name} is {a.dtype} but {first} is {like.dtype}")
+        if device_of(a) != device_of(like):
+            raise ValueError(f"{op}: {name} is on {device_of(a)} but {first} on {device_of(like)}")
+        check_size(op, name, a.shape)
+    xp = array_module(like)
+    return [None if a is None else xp.ascontiguousarray(a) for a in arrays.values()]
+
+
+def check_size(op, name, shape):
+    """ValueError for a shape whose places do not fit into 32 bits."""
+    size = 1
+    for length in shape:
+        size *= length
+    if size > LARGEST:
+        raise ValueError(f"{op}: {name} {tuple(shape)} has {size:,} elements; the kernels count up to {LARGEST:,}")
+
+
+def ceil_div(a, b):
+    return -(-a // b)

@@ -1,0 +1,78 @@
+// Max-pooling and its gradient, in gather form.
+//
+// In NumPy, for a plane x (H, W) and a window p, q (x has a border of -inf):
+//
+//     cells = x[p*stride_h - padding_h :: dilation_h, q*stride_w - padding_w :: dilation_w][:R, :S]
+//     y[p, q], winner[p, q] = cells.max(), cells.argmax()            # argmax: the first of equals
+//
+// and backward    dx[h, w] = sum of dy[p, q] over the windows (p, q) whose winner lies at (h, w).
+//
+// Both kernels compute each number of their result in one thread, which reads whatever it needs. The other
+// way round, a window that adds its dy to its winner's dx, would have several windows add to one cell at the
+// same time; that takes atomics, whose order, and so the last digits of the sum, changes from run to run.
+//
+//     kernel      thread           loads                                           stores
+//     forward     one window       R * S of x, most of them in L1 from neighbours  1 y, 1 winner
+//     backward    one cell of dx   a winner for each window that holds it, and     1 dx
+//                                  the dy of those that chose it
+//
+// AlexNet's 3 x 3 windows, 2 apart: a cell lies in 1, 2 or 4 windows, 2.25 on average.
+// Index map: place i of a plane is (i / Q, i % Q) forward, (i / W, i % W) backward: neighbouring threads
+// store to neighbouring addresses. Grid and block: see pool2d.cuh. No shared memory.
+
+#include "pool2d.cuh"
+
+#ifndef WINNER
+#define WINNER unsigned char  // the number r * S + s of a cell; int where windows have more than 256 cells
+#endif
+
+extern "C" __global__ void max_pool2d_forward(const T *__restrict__ x, T *__restrict__ y, WINNER *__restrict__ winner,
+                                              Pooling a) {
+    const int i = place_of_thread();
+    if (i >= a.P * a.Q) return;
+    const int top = i / a.Q * a.stride_h - a.padding_h;  // cell (0, 0) of the window
+    const int left = i % a.Q * a.stride_w - a.padding_w;
+    for (unsigned plane = first_plane(); plane < a.planes; plane += plane_step()) {
+        const T *cells = x + plane * (a.H * a.W);
+        T best = -1 / (T)0;  // minus infinity: NVRTC has no name for it
+        int number = 0;
+        for (int r = 0; r < a.R; ++r) {
+            const int h = top + r * a.dilation_h;
+            if (h < 0 || h >= a.H) continue;  // the border: -inf, better than nothing
+            for (int s = 0; s < a.S; ++s) {
+                const int w = left + s * a.dilation_w;
+                if (w < 0 || w >= a.W) continue;
+                const T cell = cells[h * a.W + w];
+                if (cell > best) number = r * a.S + s;  // > and not >=: of equals the first stays
+                if (cell > best || cell != cell) best = cell;  // a NaN stays too: nothing is > NaN
+            }
+        }
+        y[plane * (a.P * a.Q) + i] = best;
+        if (winner) winner[plane * (a.P * a.Q) + i] = number;
+    }
+}
+
+extern "C" __global__ void max_pool2d_backward(const T *__restrict__ dy, const WINNER *__restrict__ winner,
+                                               T *__restrict__ dx, Pooling a) {
+    const int i = place_of_thread();
+    if (i >= a.H * a.W) return;
+    const int h = i / a.W, w = i % a.W;
+    const int first_p = first_window(h, a.R, a.stride_h, a.padding_h, a.dilation_h);
+    const int first_q = first_window(w, a.S, a.stride_w, a.padding_w, a.dilation_w);
+    const int last_p = last_window(h, a.P, a.stride_h, a.padding_h);
+    const int last_q = last_window(w, a.Q, a.stride_w, a.padding_w);
+    for (unsigned plane = first_plane(); plane < a.planes; plane += plane_step()) {
+        T sum = 0;
+        // Backwards, as the NumPy path adds up: there cell numbers rise, and the window falls as its cell rises.
+        for (int p = last_p; p >= first_p; --p) {
+            const int r = number_in_window(h, p, a.stride_h, a.padding_h, a.dilation_h);
+            if (r < 0) continue;
+            for (int q = last_q; q >= first_q; --q) {
+                const int s = number_in_window(w, q, a.stride_w, a.padding_w, a.dilation_w);
+                const int window = plane * (a.P * a.Q) + p * a.Q + q;
+                if (s >= 0 && winner[window] == r * a.S + s) sum += dy[window];
+            }
+        }
+        dx[plane * (a.H * a.W) + i] = sum;
+    }
+}
