@@ -78,7 +78,8 @@ def parse(argv):
     add("--data", help="a folder with train/<class>/ and val/<class>/; or shapes (drawn; the default), "
         "imagenette or cifar10 (downloaded)")
     add("--preset", choices=["quick", "paper"], help="quick: for two cores (default); paper: the run of 2012")
-    add("--devices", help="cpu; or cpu,cpu: the two columns of channels as on two GPUs; or cuda:0,cuda:1")
+    add("--devices", help="cpu; cuda:0; emu:0 (an emulated GPU: slow, to read kernels by); or two, such as "
+        "cpu,cpu or cuda:0,cuda:1: one for each column of channels, as in 2012")
     add("--recipe", choices=list(RECIPES), help="initial weights, biases, LRN constants, input scale, rates")
     add("--schedule", choices=["plateau", "step", "cosine"], help="how the rate falls")
     add("--epochs", type=int)
@@ -153,6 +154,7 @@ class Run:
 
     def __init__(self, options, state=None, training=True):
         self.options, self.recipe = options, RECIPES[options.recipe]
+        self.devices = options.devices.split(",")
         self.out = None  # the folder, once all arguments have proved good
         self.side = round(options.image_size * 256 / 224)  # the paper: 224 x 224 out of 256 x 256
         self.train, self.val = data.open_images(options.data, self.side)
@@ -164,7 +166,7 @@ class Run:
         tinynet.manual_seed(options.seed)
         try:
             self.model = AlexNet(
-                max(len(self.train.classes), options.outputs), options.devices.split(","), width=options.width,
+                max(len(self.train.classes), options.outputs), self.devices, width=options.width,
                 image_size=options.image_size, recipe=self.recipe,
             )
         except (ValueError, RuntimeError) as error:  # an image too small, a device that is not there
@@ -181,6 +183,7 @@ class Run:
         size, normalise = options.image_size, data.Normalise(self.mean, self.recipe.pixel_sd)
         crop = [data.RandomCrop(size), data.RandomFlip(), self.colours]
         self.plain = data.Compose([data.CentreCrop(size), normalise, data.to_chw])
+        self.upload = data.Upload(self.devices[0])
         self.loader = self.load(self.train, data.Compose([*crop, normalise, data.to_chw]), shuffle=True)
         self.centre = self.load(self.val, self.plain)
         self.ten = self.load(self.val, data.Compose([data.TenCrop(size), normalise, data.to_chw]), crops=10)
@@ -195,7 +198,8 @@ class Run:
     def load(self, images, transform, shuffle=False, crops=1):
         o, batch_size = self.options, max(self.options.batch_size // crops, 1)
         return data.DataLoader(
-            images, batch_size, transform, shuffle, o.seed, o.workers, side=self.side, strict=o.strict
+            images, batch_size, transform, shuffle, o.seed, o.workers, side=self.side, strict=o.strict,
+            empty=self.upload.empty,
         )
 
     def save(self):
@@ -254,6 +258,8 @@ def train(run, metrics, interrupted):
     """Epochs of forward, loss, backward, update; an evaluation and a checkpoint after each."""
     options, loader = run.options, run.loader
     steps = options.epochs * len(loader)
+    # To read a loss, the host has to wait until the GPU has finished that step.
+    unread, read_every = [], 1 if run.devices[0] == "cpu" else 20
     with tqdm(total=steps, initial=run.step, unit="step", mininterval=0.5, dynamic_ncols=True) as bar:
         while True:
             if loader.epoch > run.evaluated:
@@ -262,39 +268,80 @@ def train(run, metrics, interrupted):
                 return
             start, waited, seen = time.perf_counter(), loader.wait_seconds, 0
             for images, labels in loader:
-                train_step(run, metrics, images, labels)
+                loss, logits = forward(run, images, labels)
+                unread.append((run.step + 1, loader.epoch, loss.data, logits.data, labels))
                 seen += len(labels)
-                seconds = time.perf_counter() - start
-                bar.set_description(f"epoch {loader.epoch + 1}/{options.epochs}", refresh=False)
-                loss, top1, top5 = (metrics.recent(name, 50) for name in ("loss", "top1", "top5"))
-                bar.set_postfix_str(
-                    f"{seen / seconds:.0f} images/s, loss {loss:.3f}, top-1 {top1:.1%}, top-5 {top5:.1%}, "
-                    f"waiting for data {(loader.wait_seconds - waited) / seconds:.0%}",
-                    refresh=False,
-                )
+                if len(unread) == read_every or loader.position == len(loader):
+                    read_results(run, metrics, unread, images)
+                    show(run, metrics, bar, seen, time.perf_counter() - start, waited)
+                update(run, loss)
                 bar.update()
-                if interrupted or 0 < options.stop_after <= run.step:
-                    save_and_stop(run, interrupted)
-                if run.step % options.checkpoint_every == 0:
-                    run.save()
+                stop = interrupted or 0 < options.stop_after <= run.step
+                if stop or run.step % options.checkpoint_every == 0:
+                    read_results(run, metrics, unread, images)
+                    save_and_stop(run, interrupted) if stop else run.save()
+            if unread:  # the epoch's last batch could not be read
+                read_results(run, metrics, unread, images)
 
 
-def train_step(run, metrics, images, labels):
+def forward(run, images, labels):
     run.model.train()
-    logits = run.model(tinynet.tensor(images, device=run.model.devices[0]))
-    loss = F.cross_entropy(logits, tinynet.tensor(labels, device=logits.device))
-    if not math.isfinite(loss.item()):
-        why = diagnose.first_not_finite(run.model, images)
-        raise Stop(f"step {run.step + 1}: the loss is {loss.item()}: {why}; {advice(run)}", 1)
+    logits = run.model(tinynet.tensor(run.upload(images)))
+    return F.cross_entropy(logits, labels), logits
+
+
+def update(run, loss):
     loss.backward()
     run.optimiser.step()
     run.optimiser.zero_grad()
     run.step += 1
-    scores = logits.numpy()
-    metrics.add_step(
-        step=run.step, epoch=run.loader.epoch, lr=run.optimiser.param_groups[0]["lr"], loss=loss.item(),
-        top1=hits(scores, labels, 1).mean(), top5=hits(scores, labels, 5).mean(),
+
+
+def read_results(run, metrics, unread, images):
+    """Wait for the steps in `unread`, check their losses and write them into metrics.csv."""
+    for step, epoch, loss, logits, labels in unread:
+        loss = loss.item()
+        if not math.isfinite(loss):
+            why = diagnose.first_not_finite(run.model, images)
+            raise Stop(f"step {step}: the loss is {loss}: {why}; {advice(run)}", 1)
+        scores = tinynet.Tensor(logits).numpy()
+        metrics.add_step(
+            step=step, epoch=epoch, lr=run.optimiser.param_groups[0]["lr"], loss=loss,
+            top1=hits(scores, labels, 1).mean(), top5=hits(scores, labels, 5).mean(),
+        )
+    unread.clear()
+
+
+def batch_that_fits(run):
+    """After running out of memory: tries a step with half of the images, a quarter, ...; 0 if not even one fits."""
+    size, batch = run.options.image_size, run.options.batch_size
+    while batch := batch // 2:
+        run.upload = data.Upload(run.devices[0])
+        run.optimiser.zero_grad()
+        try:
+            images, labels = np.zeros((batch, 3, size, size), np.float32), np.zeros(batch, int)
+            update(run, forward(run, images, labels)[0])
+            return batch
+        except MemoryError:
+            continue
+    return 0
+
+
+def show(run, metrics, bar, seen, seconds, waited):
+    loss, top1, top5 = (metrics.recent(name, 50) for name in ("loss", "top1", "top5"))
+    waiting = (run.loader.wait_seconds - waited) / seconds
+    bar.set_description(f"epoch {run.loader.epoch + 1}/{run.options.epochs}", refresh=False)
+    bar.set_postfix_str(
+        f"{seen / seconds:.0f} images/s, loss {loss:.3f}, top-1 {top1:.1%}, top-5 {top5:.1%}, "
+        f"waiting for data {waiting:.0%}{memory_in_use(run.devices)}",
+        refresh=False,
     )
+
+
+def memory_in_use(devices):
+    """", cuda:0 3.1 of 15.7 GiB": what the pool holds of each GPU's memory; on the CPU nothing."""
+    figures = [(name, *tinynet.backend.memory(name)) for name in dict.fromkeys(devices) if name != "cpu"]
+    return "".join(f", {name} {held / 2**30:.1f} of {total / 2**30:.1f} GiB" for name, held, total in figures)
 
 
 def advice(run):
@@ -443,7 +490,15 @@ def main(argv=None):
     else:
         describe(run)
     metrics = MetricsFile(run.out / "metrics.csv", run.step)
-    train(run, metrics, interrupted)
+    out_of_memory = False
+    try:
+        train(run, metrics, interrupted)
+    except MemoryError:
+        out_of_memory = True  # only noted: as long as the exception lives, so do the arrays in its frames
+    if out_of_memory:
+        fits = batch_that_fits(run)
+        hint = f"--batch-size {fits} fits" if fits else "not even one image fits"
+        raise Stop(f"{options.devices}: out of memory with batches of {options.batch_size}; {hint}", 1)
     lines = list(final_lines(run, interrupted))
     draw_figures(run, metrics)
     report_skipped(run)

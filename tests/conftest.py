@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-import tinynet
+from tinynet import backend
+from tinynet.emulator import compiler
 
 
 def pytest_addoption(parser):
@@ -12,19 +13,20 @@ def pytest_addoption(parser):
     )
 
 
-def no_gpu():
-    """Why cuda:0 cannot be used here, or None."""
+def missing(device):
+    """Why a device cannot be used here, or None."""
+    needs = {"cuda:0": backend.cupy, "emu:0": compiler.compiler}
     try:
-        tinynet.backend.cupy()
+        needs.get(device, str)()
     except RuntimeError as error:
         return str(error)
     return None
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])
+@pytest.fixture(params=["cpu", "emu:0", pytest.param("cuda:0", marks=pytest.mark.gpu)])
 def device(request):
     """Each test that asks for a device runs once on every kind there is."""
-    if request.param != "cpu" and (reason := no_gpu()):
+    if reason := missing(request.param):
         pytest.skip(reason)
     return request.param
 

@@ -171,7 +171,8 @@ def test_bad_folders_are_one_line(pictures, tmp_path, spoil):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--devices", "tpu"], "device must be 'cpu' or 'cuda:<number>', got 'tpu'"),
+        (["--devices", "tpu"], "device must be 'cpu', 'cuda:<number>' or 'emu:<number>', got 'tpu'"),
+        (["--devices", "emu:0,emu:9"], "there is no emu:9: emu devices here are emu:0 to emu:7"),
         (["--devices", "cpu,cpu,cpu"], "3 devices cannot share groups=2"),
         (["--image-size", "40"], "image_size must be at least 63, got 40"),
         (["--batch-size", "0"], "--batch-size must be more than 0, got 0"),
@@ -237,3 +238,31 @@ def test_without_arguments_it_says_what_it_does(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert "small AlexNet on drawn shapes" in first and "--data DIR --preset paper" in first
+
+
+@pytest.mark.parametrize("devices", ["emu:0", "emu:0,emu:1"])
+def test_emulated_gpus_train_as_the_cpu_does(pictures, tmp_path, devices):
+    """The same losses from the CUDA kernels; and either goes on from the other's checkpoint."""
+    arguments = ["--data", pictures, "--lr", 0.002, *TINY]
+    run(*arguments, "--stop-after", 6, "--devices", devices, "--out", tmp_path / "emu")
+    run(*arguments, "--stop-after", 6, "--devices", devices.replace("emu:0", "cpu").replace("emu:1", "cpu"),
+        "--out", tmp_path / "cpu")
+    ours, theirs = (np.array(losses(tmp_path / name), float) for name in ("emu", "cpu"))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    assert len(set(theirs)) == 6
+    run("--out", tmp_path / "emu", "--resume", "--stop-after", 7, "--devices", "cpu")
+    run("--out", tmp_path / "cpu", "--resume", "--stop-after", 7, "--devices", devices)
+    assert len(losses(tmp_path / "emu")) == len(losses(tmp_path / "cpu")) == 7
+
+
+def test_out_of_memory_is_one_line_with_the_batch_that_fits(pictures, tmp_path):
+    limited = (
+        "import runpy, sys; from tinynet import emulator\n"
+        "emulator.xp.get_default_memory_pool().set_limit(size=2**21)\n"
+        "sys.argv[0] = sys.argv.pop(1); runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    arguments = ["--data", pictures, *TINY, "--devices", "emu:0", "--out", tmp_path / "r"]
+    command = [sys.executable, "-c", limited, str(EXAMPLE), *map(str, arguments)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 1
+    assert re.search(r"error: emu:0: out of memory with batches of 16; --batch-size \d fits", one_line(process.stderr))

@@ -48,7 +48,7 @@ def test_backward_moves_the_cotangent_home(monkeypatch):
 def test_bad_arguments():
     x = tinynet.tensor([1.0])
     for device in ("gpu", "cuda", "cuda:x", "cpu:0", 0, None):
-        with pytest.raises(ValueError, match="device must be 'cpu' or 'cuda:<number>', got"):
+        with pytest.raises(ValueError, match="device must be 'cpu', 'cuda:<number>' or 'emu:<number>', got"):
             x.to(device)
     with pytest.raises(TypeError, match=r"to_device: input must be a tinynet.Tensor, got ndarray"):
         F.to_device(np.ones(1), "cpu")

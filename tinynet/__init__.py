@@ -2,13 +2,14 @@
 
 from tinynet import backend, functional, nn, optim
 from tinynet.autograd import Function, Tensor, no_grad, tensor
-from tinynet.backend import manual_seed
+from tinynet.backend import allow_tf32, manual_seed
 from tinynet.gradcheck import GradcheckError, gradcheck
 
 __all__ = [
     "Function",
     "GradcheckError",
     "Tensor",
+    "allow_tf32",
     "backend",
     "functional",
     "gradcheck",

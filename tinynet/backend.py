@@ -1,8 +1,9 @@
 """Arrays and devices: the one place that knows which array library and which processor is in use.
 
-A device is a string: `cpu`, or `cuda:0`, `cuda:1`, ... The array decides the library: NumPy arrays
-live on `cpu`, CuPy arrays on the GPU that holds them. Layer code asks `xp = array_module(x)` and
-then reads the same for both. CuPy is imported here, at first need, and nowhere else.
+A device is a string: `cpu`; `cuda:0`, `cuda:1`, ...; or `emu:0`, `emu:1`, ..., GPUs that this program
+emulates (tinynet/emulator/). The array decides the library: NumPy arrays live on `cpu`, CuPy arrays on
+the GPU that holds them, the emulator's on theirs. Layer code asks `xp = array_module(x)` and then reads
+the same for all. CuPy is imported here, at first need, and nowhere else.
 
 NumPy runs element-wise work on one core, but lets go of Python's lock while it does. `parallel_for`
 uses that: it cuts a loop over a batch into pieces that a few threads work through.
@@ -10,6 +11,7 @@ uses that: it cuts a loop over a batch into pieces that a few threads work throu
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import itertools
 import math
@@ -22,64 +24,124 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import numpy as np
 import threadpoolctl
 
+from tinynet import cuda_driver, emulator
+
 # ---------------------------------------------------------------------------- arrays and devices
 
 
+@functools.cache  # an error is not cached
 def cupy():
-    """The CuPy module, or one clear line where it is missing or has no GPU to talk to."""
-    try:
-        module = importlib.import_module("cupy")
-        count = module.cuda.runtime.getDeviceCount()
-    except ImportError as error:
-        raise RuntimeError(
-            "a cuda device needs CuPy, which is not installed here: "
-            "pip install 'tinynet[cuda12]' or 'tinynet[cuda13]', as your driver has it"
-        ) from error
-    except Exception as error:  # CuPy's own CUDARuntimeError cannot be named before the import
-        raise RuntimeError(f"CuPy is installed but finds no usable GPU: {error}") from error
-    if not count:
-        raise RuntimeError("CuPy is installed but this machine has no GPU")
+    """The CuPy module; where it cannot be used, RuntimeError with one line that says why."""
+    module = cuda_driver.load_cupy()
+    if _tf32:
+        _set_products(module)
     return module
 
 
 def array_module(x):
-    """The library that `x` belongs to: numpy or cupy."""
+    """The library that `x` belongs to: numpy, cupy or the emulator."""
     if isinstance(x, np.ndarray | np.generic):
         return np
+    if isinstance(x, emulator.xp.ndarray):
+        return emulator.xp
     if type(x).__module__.partition(".")[0] == "cupy":
         return cupy()
-    raise TypeError(f"expected a NumPy or CuPy array, got {type(x).__name__}")
+    raise TypeError(f"expected a NumPy, CuPy or emulated array, got {type(x).__name__}")
+
+
+def on_gpu(x):
+    """Whether the array `x` is where CUDA kernels run: on a GPU or an emulated one."""
+    return not isinstance(x, np.ndarray)
 
 
 def device_of(x):
     """The device that holds the array `x`, as a string."""
-    return "cpu" if isinstance(x, np.ndarray | np.generic) else f"cuda:{x.device.id}"
+    if isinstance(x, np.ndarray | np.generic):
+        return "cpu"
+    kind = "emu" if isinstance(x, emulator.xp.ndarray) else "cuda"
+    return f"{kind}:{x.device.id}"
 
 
 def check_device(device):
     """Return `device` if it names one; otherwise ValueError."""
     if isinstance(device, str):
         kind, colon, number = device.partition(":")
-        if device == "cpu" or (kind == "cuda" and colon and number.isdecimal()):
+        if device == "cpu" or (kind in ("cuda", "emu") and colon and number.isdecimal()):
             return device
-    raise ValueError(f"device must be 'cpu' or 'cuda:<number>', got {device!r}")
+    raise ValueError(f"device must be 'cpu', 'cuda:<number>' or 'emu:<number>', got {device!r}")
+
+
+def library(device):
+    """The array library of a device: numpy, cupy or the emulator. RuntimeError if it is not there."""
+    kind, _, number = check_device(device).partition(":")
+    if kind == "cpu":
+        return np
+    xp = emulator.xp if kind == "emu" else cupy()
+    count = _device_count(xp)
+    if int(number) >= count:
+        raise RuntimeError(f"there is no {device}: {kind} devices here are {kind}:0 to {kind}:{count - 1}")
+    return xp
+
+
+@functools.cache
+def _device_count(xp):
+    return xp.cuda.runtime.getDeviceCount()
 
 
 def use_device(device):
     """A context in which new arrays and kernels belong to `device`."""
     if device == "cpu":
         return contextlib.nullcontext()
-    return cupy().cuda.Device(int(check_device(device).partition(":")[2]))
+    return library(device).cuda.Device(int(device.partition(":")[2]))
 
 
 def to_device(x, device):
     """The array `x` on `device`: itself if it is there already, else a copy."""
-    if device_of(x) == check_device(device):
+    here = device_of(x)
+    if here == check_device(device):
         return x
-    if device == "cpu":
-        return cupy().asnumpy(x)
+    library_here, there = array_module(x), library(device)
+    if there is not library_here:  # NumPy, or over the host
+        x = library_here.asnumpy(x) if here != "cpu" else x
+        if there is np:
+            return x
+    else:
+        with use_device(here):
+            x = there.ascontiguousarray(x)  # one run of bytes to send
     with use_device(device):
-        return cupy().asarray(x)
+        return there.asarray(x)
+
+
+_tf32 = False
+
+
+def allow_tf32(on=True):
+    """Let GPUs of compute capability 8.0 and later use their tensor cores for float32: off at the start.
+
+    They round the factors of convolutions and matrix products to TF32, 10 bits behind the point where
+    float32 has 23, and add up in float32: several times as fast, to about three digits.
+    """
+    global _tf32
+    _tf32 = bool(on)
+    if cupy.cache_info().currsize:
+        _set_products(cupy())
+
+
+def tf32_allowed():
+    return _tf32
+
+
+def _set_products(cupy):
+    """CuPy's own matrix products (cuBLAS) do likewise. There is no public name for that."""
+    linalg = importlib.import_module("cupy._core._routines_linalg")
+    kind = linalg.COMPUTE_TYPE_TF32 if _tf32 else linalg.COMPUTE_TYPE_DEFAULT
+    linalg.set_compute_type(np.float32, kind)
+
+
+def memory(device):
+    """(bytes that the pool of a GPU holds, bytes that the GPU has)."""
+    with use_device(device) as gpu:
+        return library(device).get_default_memory_pool().total_bytes(), gpu.mem_info[1]
 
 
 # ---------------------------------------------------------------------------- randomness
@@ -136,6 +198,12 @@ def pieces(n, count):
     count = max(1, min(n, count))
     edges = [n * i // count for i in range(count + 1)]
     return list(itertools.pairwise(edges))
+
+
+def blocks(start, stop, x):
+    """The images start to stop of x, as slices of a few at a time: about BLOCK numbers, at least one image."""
+    step = max(1, BLOCK * len(x) // max(x.size, 1))
+    return [slice(i, min(i + step, stop)) for i in range(start, stop, step)]
 
 
 def parallel_for(n, body, on):

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinynet import backend
 from tinynet.autograd import FLOATS, Tensor
 
 
@@ -99,9 +98,8 @@ def pad_image(x, padding, value=0.0):
     if not any(padding):
         return x
     top, bottom, left, right = padding
-    xp = backend.array_module(x)
     H, W = x.shape[-2:]
-    padded = xp.full((*x.shape[:-2], top + H + bottom, left + W + right), value, x.dtype)
+    padded = np.full((*x.shape[:-2], top + H + bottom, left + W + right), value, x.dtype)
     padded[..., top : top + H, left : left + W] = x
     return padded
 
@@ -115,7 +113,7 @@ def im2col(x, kernel, P, Q, stride, dilation, out):
     b, c, h, w = x.strides  # bytes from one image, channel, row, column to the next
     strides = (c, h * dilation[0], w * dilation[1], b, h * stride[0], w * stride[1])
     shape = (x.shape[1], *kernel, len(x), P, Q)
-    out[...] = backend.array_module(x).lib.stride_tricks.as_strided(x, shape, strides)
+    out[...] = np.lib.stride_tricks.as_strided(x, shape, strides)
 
 
 def col2im(columns, x, stride, dilation):

@@ -4,6 +4,7 @@ images      a file of any kind to RGB pixels, the shorter side to 256, the centr
 folder      data sets: ImageFolder, ArrayImages, Cached
 transforms  random crop, flip, mean subtraction, PCA colour noise, ten-crop
 loader      batches made by threads, the same whatever the timing
+upload      from the host to a GPU, while it computes
 shapes      a generated data set that needs no download
 download    imagenette, and cifar10 in a file of its own
 named       any of these by name, or a folder
@@ -31,6 +32,7 @@ from tinynet.data.transforms import (
     ten_crop,
     to_chw,
 )
+from tinynet.data.upload import Upload
 
 __all__ = [
     "ArrayImages",
@@ -46,6 +48,7 @@ __all__ = [
     "RandomCrop",
     "RandomFlip",
     "TenCrop",
+    "Upload",
     "cache_folder",
     "cifar10",
     "decode",

@@ -31,7 +31,8 @@ class DataLoader:
     dataset: anything with ImageFolder's interface. transform: transform(image, rng) -> (3, H, W) or
     (crops, 3, H, W), so its last step is to_chw. shuffle: a new order each epoch. seed: 0 or more.
     workers: threads. prefetch: batches made ahead of the one in use. side: what is asked of
-    dataset.image. drop_last: leave out an incomplete last batch.
+    dataset.image. drop_last: leave out an incomplete last batch. empty(shape, dtype): what makes the
+    arrays of images (Upload.empty: in memory that a GPU reads by itself).
 
     An image that cannot be read is left out of its batch, and a batch that becomes empty is passed
     over; `skipped` maps their paths to the reasons. strict=True raises the ImageError instead.
@@ -42,7 +43,7 @@ class DataLoader:
     """
 
     def __init__(self, dataset, batch_size, transform, shuffle=False, seed=0, workers=2, prefetch=4,
-                 side=256, drop_last=False, strict=False):
+                 side=256, drop_last=False, strict=False, empty=np.empty):
         for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0),
                                    ("workers", workers, 1), ("prefetch", prefetch, 1),
                                    ("side", side, 1)):
@@ -58,7 +59,7 @@ class DataLoader:
         self.dataset, self.batch_size, self.transform = dataset, batch_size, transform
         self.shuffle, self.seed, self.side = shuffle, seed, side
         self.workers, self.prefetch = workers, prefetch
-        self.drop_last, self.strict = drop_last, strict
+        self.drop_last, self.strict, self.empty = drop_last, strict, empty
         self.epoch, self.position = 0, 0
         self.skipped = {}
         self.wait_seconds = 0.0
@@ -133,7 +134,7 @@ class DataLoader:
         return np.random.default_rng((self.seed, self.epoch)).permutation(len(self.dataset))
 
     def _start(self, pool, indices, stop):
-        batch = _Batch(indices)
+        batch = _Batch(indices, self.empty)
         for start in range(0, len(indices), IMAGES_A_JOB):
             places = range(start, min(start + IMAGES_A_JOB, len(indices)))
             batch.jobs.append(pool.submit(self._fill, batch, places, self.epoch, stop))
@@ -173,8 +174,8 @@ class DataLoader:
 class _Batch:
     """A batch that several workers fill, each at its own places."""
 
-    def __init__(self, indices):
-        self.indices = indices  # (N,) into the data set
+    def __init__(self, indices, empty):
+        self.indices, self.empty = indices, empty  # indices: (N,) into the data set
         self.images = None  # (N, *sample), once the first sample has told its shape
         self.read = np.zeros(len(indices), bool)
         self.failures = {}  # place -> ImageError
@@ -189,7 +190,7 @@ class _Batch:
                         "transform must give (3, H, W) or (crops, 3, H, W), so end it with "
                         f"to_chw; got {sample.shape}"
                     )
-                self.images = np.empty((len(self.indices), *sample.shape), np.float32)
+                self.images = self.empty((len(self.indices), *sample.shape), np.float32)
         if sample.shape != self.images.shape[1:]:
             raise DataError(
                 f"transform gave {sample.shape} for one image of a batch and "

@@ -19,8 +19,9 @@ The mean is linear: its slope does not depend on x, and nothing is saved but the
 
 import numpy as np
 
+from tinynet import kernels
 from tinynet.autograd import Function
-from tinynet.backend import array_module, parallel_for
+from tinynet.backend import on_gpu, parallel_for
 from tinynet.windows import Windows, check_image, pad_image, pair
 
 
@@ -32,9 +33,11 @@ class AvgPool2d(Function):
 
     def forward(self, x):  # x: (N, C, H, W)
         self.x_shape = x.shape
+        if on_gpu(x):
+            return kernels.avg_pool2d(x, self.windows, self.count_include_pad)
         P, Q = self.windows.places(x.shape[2:])
         count = cells_counted(x, self.windows, self.count_include_pad)  # (P, Q)
-        y = array_module(x).zeros((*x.shape[:2], P, Q), x.dtype)
+        y = np.zeros((*x.shape[:2], P, Q), x.dtype)
 
         def images(start, stop):
             for n in range(start, stop):
@@ -47,15 +50,16 @@ class AvgPool2d(Function):
         return y
 
     def backward(self, dy):  # dy: (N, C, P, Q)
-        xp = array_module(dy)
+        if on_gpu(dy):
+            return kernels.avg_pool2d_backward(dy, self.x_shape, self.windows, self.count_include_pad)
         C, H, W = self.x_shape[1:]
         top, bottom, left, right = self.windows.border((H, W))
-        dx = xp.empty(self.x_shape, dy.dtype)
+        dx = np.empty(self.x_shape, dy.dtype)
         count = cells_counted(dx, self.windows, self.count_include_pad)  # (P, Q)
 
         def images(start, stop):
             for n in range(start, stop):
-                padded = xp.zeros((C, top + H + bottom, left + W + right), dy.dtype)
+                padded = np.zeros((C, top + H + bottom, left + W + right), dy.dtype)
                 share = dy[n] / count
                 for _, here in self.windows.cells(*dy.shape[2:]):
                     padded[here] += share
@@ -75,7 +79,7 @@ def cells_counted(x, windows, count_include_pad):
         if not count_include_pad:
             first, end = np.maximum(first, 0), np.minimum(end, size)
         sides.append(end - first)
-    return array_module(x).asarray(np.outer(*sides).astype(x.dtype))
+    return np.outer(*sides).astype(x.dtype)
 
 
 def avg_pool2d(

@@ -35,9 +35,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinynet import backend
+from tinynet import backend, kernels
 from tinynet.autograd import Function
-from tinynet.backend import array_module, parallel_for, pieces, scratch
+from tinynet.backend import on_gpu, parallel_for, pieces, scratch
 from tinynet.windows import check_image, col2im, im2col, output_size, pad_image, pair
 
 
@@ -58,7 +58,7 @@ class Conv2d(Function):
         dw = filter_gradient(dy, x, w.shape, self.geometry) if needs[1] else None
         if len(needs) == 2:
             return dx, dw
-        return dx, dw, dy.sum((0, 2, 3)) if needs[2] else None
+        return dx, dw, dy.sum((2, 3)).sum(0) if needs[2] else None
 
 
 class Geometry(NamedTuple):
@@ -79,24 +79,25 @@ class Geometry(NamedTuple):
         return tuple(map(output_size, image, kernel, self.stride, self.padding, self.dilation))
 
 
-# ------------------------------------------------------------ the three products, on plain arrays
+# ------- the three products on plain arrays: im2col and BLAS for NumPy, one kernel each on a GPU
 
 
 def correlate(x, w, b, geometry):
     """y = w @ cols + b. x: (N, C, H, W), w: (K, C/G, R, S), b: (K,) or None -> (N, K, P, Q)."""
-    xp = array_module(x)
+    if on_gpu(x):
+        return kernels.conv2d(x, w, b, *geometry)
     G, K, kernel = geometry.groups, len(w), w.shape[2:]
     P, Q = geometry.places(x.shape[2:], kernel)
-    y = xp.empty((len(x), K, P, Q), x.dtype)
+    y = np.empty((len(x), K, P, Q), x.dtype)
     w = w.reshape(G, K // G, -1)  # (G, K/G, C/G*R*S)
     b = 0 if b is None else b[:, None, None]
 
     def images(start, stop):
         for i, j in blocks(start, stop, P * Q):
             cols = columns(x[i:j], kernel, P, Q, geometry)  # (G, C/G*R*S, B*P*Q)
-            product = buffer("product", (G, K // G, (j - i) * P * Q), x)
-            xp.matmul(w, cols, out=product)
-            xp.add(product.reshape(K, j - i, P, Q).swapaxes(0, 1), b, out=y[i:j])
+            product = scratch("product", (G, K // G, (j - i) * P * Q), x.dtype)
+            np.matmul(w, cols, out=product)
+            np.add(product.reshape(K, j - i, P, Q).swapaxes(0, 1), b, out=y[i:j])
 
     parallel_for(len(x), images, x)
     return y
@@ -104,19 +105,20 @@ def correlate(x, w, b, geometry):
 
 def filter_gradient(dy, x, w_shape, geometry):
     """dw = dy @ cols.T, summed over the images. dy: (N, K, P, Q), x: (N, C, H, W) -> w_shape."""
-    xp = array_module(x)
+    if on_gpu(x):
+        return kernels.conv2d_filter_gradient(dy, x, w_shape, *geometry)
     G, (K, _, *kernel) = geometry.groups, w_shape
     N, _, P, Q = dy.shape
     # One sum for each worker, joined in a fixed order: two runs give equal bits.
-    parts = pieces(N, backend.WORKERS if xp is np else 1)
-    sums = xp.zeros((len(parts), G, K // G, w_shape[1] * kernel[0] * kernel[1]), x.dtype)
+    parts = pieces(N, backend.WORKERS)
+    sums = np.zeros((len(parts), G, K // G, w_shape[1] * kernel[0] * kernel[1]), x.dtype)
 
     def images(first, last):
         for part in range(first, last):
             for i, j in blocks(*parts[part], P * Q):
                 cols = columns(x[i:j], kernel, P, Q, geometry)  # (G, C/G*R*S, B*P*Q)
                 dy_block = by_filter(dy[i:j], G)  # (G, K/G, B*P*Q)
-                sums[part] += xp.matmul(dy_block, cols.swapaxes(1, 2))
+                sums[part] += np.matmul(dy_block, cols.swapaxes(1, 2))
 
     parallel_for(len(parts), images, x)
     return sums.sum(0).reshape(w_shape)
@@ -124,18 +126,19 @@ def filter_gradient(dy, x, w_shape, geometry):
 
 def input_gradient(dy, w, x_shape, geometry):
     """dx = col2im(w.T @ dy). dy: (N, K, P, Q), w: (K, C/G, R, S) -> x_shape = (N, C, H, W)."""
-    xp = array_module(dy)
+    if on_gpu(dy):
+        return kernels.conv2d_input_gradient(dy, w, x_shape, *geometry)
     G, (K, _, R, S) = geometry.groups, w.shape
     (N, C, H, W), (P, Q) = x_shape, dy.shape[2:]
     top, bottom, left, right = geometry.border
-    dx = xp.empty(x_shape, dy.dtype)
+    dx = np.empty(x_shape, dy.dtype)
     w_t = w.reshape(G, K // G, -1).swapaxes(1, 2)  # (G, C/G*R*S, K/G)
 
     def images(start, stop):
         for i, j in blocks(start, stop, P * Q):
-            dcols = buffer("columns", (G, C // G * R * S, (j - i) * P * Q), dy)
-            xp.matmul(w_t, by_filter(dy[i:j], G), out=dcols)
-            padded = buffer("image", (j - i, C, top + H + bottom, left + W + right), dy)
+            dcols = scratch("columns", (G, C // G * R * S, (j - i) * P * Q), dy.dtype)
+            np.matmul(w_t, by_filter(dy[i:j], G), out=dcols)
+            padded = scratch("image", (j - i, C, top + H + bottom, left + W + right), dy.dtype)
             padded[...] = 0
             dcols = dcols.reshape(C, R, S, j - i, P, Q)
             col2im(dcols, padded, geometry.stride, geometry.dilation)
@@ -148,7 +151,7 @@ def input_gradient(dy, w, x_shape, geometry):
 def columns(x, kernel, P, Q, geometry):
     """The windows of a few images: (B, C, H, W) -> (G, C/G*R*S, B*P*Q), in a reused buffer."""
     B, C = x.shape[:2]
-    cols = buffer("columns", (C, *kernel, B, P, Q), x)
+    cols = scratch("columns", (C, *kernel, B, P, Q), x.dtype)
     x = pad_image(x, geometry.border)
     im2col(x, kernel, P, Q, geometry.stride, geometry.dilation, cols)
     return cols.reshape(geometry.groups, -1, B * P * Q)
@@ -167,12 +170,6 @@ def blocks(start, stop, places):
 
 
 COLUMNS = 512
-
-
-def buffer(name, shape, like):
-    """Memory that this thread uses again and again; on a GPU its pool does that by itself."""
-    xp = array_module(like)
-    return scratch(name, shape, like.dtype) if xp is np else xp.empty(shape, like.dtype)
 
 
 # ------------------------------------------------------------------------------ public function

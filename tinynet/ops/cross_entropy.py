@@ -29,8 +29,9 @@ Saved: x, which exists anyway; p is recomputed from it. Of class targets also th
 of a target that is a distribution that array, which exists anyway too.
 """
 
+from tinynet import kernels
 from tinynet.autograd import FLOATS, Function, Tensor
-from tinynet.backend import array_module
+from tinynet.backend import array_module, on_gpu
 from tinynet.ops.log_softmax import log_probabilities
 from tinynet.ops.reduction import check_reduction, reduce, share
 from tinynet.ops.softmax import probabilities
@@ -49,25 +50,40 @@ class CrossEntropy(Function):
     def forward(self, x):  # x: (N, C, d1, ...)
         self.save(x)
         self.places = places = locate(x, self.target, self.weight, self.ignore_index)
-        log_p = log_probabilities(x.reshape(places.shape), axis=1)  # (N, C, D)
-        right, all_classes = self.target_distribution(x.dtype)
-        losses = -right * places.pick(log_p)  # (N, D)
-        if all_classes is not None:
-            losses -= (all_classes * log_p).sum(1)
+        losses = self.losses(x.reshape(places.shape))  # (N, C, D) -> (N, D)
         return reduce(losses.reshape(self.target.shape), self.reduction, places.weights.sum())
 
     def backward(self, dy):  # dy: target's shape, or ()
         (x,) = self.saved
         places = self.places
         dl = places.flat(share(dy, self.reduction, places.weights.sum()))
+        return self.slopes(x.reshape(places.shape), dl).reshape(x.shape)
+
+    def losses(self, x):  # x: (N, C, D) -> (N, D)
+        if on_gpu(x):
+            return kernels.softmax_cross_entropy(x, *self.target_and_how())
+        log_p = log_probabilities(x, axis=1)  # (N, C, D)
         right, all_classes = self.target_distribution(x.dtype)
-        dx = probabilities(x.reshape(places.shape), axis=1)  # (N, C, D)
+        losses = -right * self.places.pick(log_p)  # (N, D)
+        if all_classes is not None:
+            losses -= (all_classes * log_p).sum(1)
+        return losses
+
+    def slopes(self, x, dl):  # x: (N, C, D), dl: (N, D) or () -> dx
+        if on_gpu(x):
+            return kernels.softmax_cross_entropy_backward(dl, x, *self.target_and_how())
+        right, all_classes = self.target_distribution(x.dtype)
+        dx = probabilities(x, axis=1)  # (N, C, D)
         total = right if all_classes is None else right + all_classes.sum(1)
         dx *= (total * dl)[:, None]  # p * sum of q ...
-        dx[places.at] -= right * dl  # ... - q
+        dx[self.places.at] -= right * dl  # ... - q
         if all_classes is not None:
             dx -= all_classes * (dl[:, None] if dl.ndim else dl)
-        return dx.reshape(x.shape)
+        return dx
+
+    def target_and_how(self):  # what the kernels take
+        N, _, D = self.places.shape
+        return self.target.reshape(N, D), self.weight, self.ignore_index, self.label_smoothing
 
     def target_distribution(self, dtype):
         """q in two parts: at the right class (N, D), and at every class (N, C, D), if smoothed."""

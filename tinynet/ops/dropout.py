@@ -13,12 +13,14 @@ Backward. For one draw of the coins y is linear in x, value by value:
 
     dx = dy * m
 
-Saved: which values stayed, one byte each. The coins must not be thrown again: backward has to send
-the cotangent through the very same units.
+Saved: nothing but a key. Backward has to send the cotangent through the very same units, and finds
+them again because coin i is a function of the key and of i alone (Philox: Salmon et al., 2011). So no
+mask takes up memory, and the coins are the same on every device.
 """
 
-from tinynet import backend
+from tinynet import kernels
 from tinynet.autograd import Function
+from tinynet.backend import generator, on_gpu
 
 
 class Dropout(Function):
@@ -28,17 +30,16 @@ class Dropout(Function):
         self.p = p
 
     def forward(self, x):  # x: any shape
-        coins = backend.generator().random(x.shape, dtype="float32")  # on the host: one stream
-        kept = backend.to_device(coins >= self.p, backend.device_of(x))
-        self.save(kept)
-        return self.mask(x, kept)
+        self.key = int(generator().integers(2**64, dtype="uint64"))
+        return self.mask(x)
 
     def backward(self, dy):
-        (kept,) = self.saved
-        return self.mask(dy, kept)
+        return self.mask(dy)
 
-    def mask(self, x, kept):
-        y = x * kept
+    def mask(self, x):
+        if on_gpu(x):
+            return kernels.dropout(x, self.p, self.key)
+        y = x * (kernels.coins(x.shape, self.key) >= self.p)
         y *= 1 / (1 - self.p) if self.p < 1 else 0
         return y
 

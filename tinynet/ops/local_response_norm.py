@@ -28,8 +28,11 @@ layer of AlexNet.
 
 import math
 
+import numpy as np
+
+from tinynet import kernels
 from tinynet.autograd import Function
-from tinynet.backend import array_module, parallel_for
+from tinynet.backend import on_gpu, parallel_for
 from tinynet.windows import check_image
 
 
@@ -41,10 +44,14 @@ class LocalResponseNorm(Function):
 
     def forward(self, x):  # x: (N, C, H, W)
         self.save(x)
+        if on_gpu(x):
+            return kernels.local_response_norm(x, self.size, self.alpha, self.beta, self.k, self.groups)
         return self.for_each_image(self.normalise, x)
 
     def backward(self, dy):  # dy: (N, C, H, W)
         (x,) = self.saved
+        if on_gpu(x):
+            return kernels.local_response_norm_backward(dy, x, self.size, self.alpha, self.beta, self.k, self.groups)
         return self.for_each_image(self.normalise_backward, x, dy)
 
     def normalise(self, x):  # x: (G, C/G, H*W)
@@ -69,7 +76,7 @@ class LocalResponseNorm(Function):
         N, C, *image = x.shape
         shape = N, self.groups, C // self.groups, math.prod(image)
         flat = [a.reshape(shape) for a in (x, *more)]
-        out = array_module(x).empty(shape, x.dtype)
+        out = np.empty(shape, x.dtype)
 
         def images(start, stop):
             for n in range(start, stop):
@@ -92,10 +99,9 @@ def power(s, exponent):
     """s^exponent; for AlexNet's -3/4 by two square roots, several times faster than a power."""
     if exponent != -0.75:
         return s**exponent
-    xp = array_module(s)
-    root = xp.sqrt(s)  # s^(1/2)
-    root *= xp.sqrt(root)  # s^(1/2) * s^(1/4)
-    return xp.reciprocal(root, out=root)
+    root = np.sqrt(s)  # s^(1/2)
+    root *= np.sqrt(root)  # s^(1/2) * s^(1/4)
+    return np.reciprocal(root, out=root)
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, groups=1):

@@ -16,8 +16,11 @@ Saved: for every window the number r * S + s of its winner, one byte each (four 
 than 256 cells). Not x and not y: the numbers are all that backward needs, and a quarter of y.
 """
 
+import numpy as np
+
+from tinynet import kernels
 from tinynet.autograd import Function
-from tinynet.backend import array_module, parallel_for
+from tinynet.backend import array_module, blocks, on_gpu, parallel_for
 from tinynet.windows import Windows, check_image, pad_image, pair
 
 
@@ -45,22 +48,23 @@ class MaxPool2d(Function):
 
 def pool(x, windows, want_winner):
     """(y, winner), both (N, C, P, Q): the largest cell of each window, and its number."""
-    xp = array_module(x)
+    if on_gpu(x):
+        return kernels.max_pool2d(x, windows, want_winner)
     P, Q = windows.places(x.shape[2:])
     R, S = windows.kernel
-    y = xp.empty((*x.shape[:2], P, Q), x.dtype)
-    number = xp.uint8 if R * S <= 256 else xp.int32
-    winner = xp.zeros(y.shape, number) if want_winner else None
+    y = np.empty((*x.shape[:2], P, Q), x.dtype)
+    number = np.uint8 if R * S <= 256 else np.int32
+    winner = np.zeros(y.shape, number) if want_winner else None
 
     def images(start, stop):
-        for n in range(start, stop):  # one image at a time stays in the core's cache
-            padded = pad_image(x[n], windows.border(x.shape[2:]), -xp.inf)
-            y[n] = -xp.inf
+        for n in blocks(start, stop, x):
+            padded = pad_image(x[n], windows.border(x.shape[2:]), -np.inf)
+            y[n] = -np.inf
             for i, here in windows.cells(P, Q):
                 if want_winner:  # i only grows, so the last to be better is the largest such i
                     better = padded[here] > y[n]  # > and not >=: of equals the first stays
-                    xp.maximum(winner[n], better * number(i), out=winner[n])
-                xp.maximum(y[n], padded[here], out=y[n])
+                    np.maximum(winner[n], better * number(i), out=winner[n])
+                np.maximum(y[n], padded[here], out=y[n])
 
     parallel_for(len(x), images, x)
     return y, winner
@@ -68,18 +72,18 @@ def pool(x, windows, want_winner):
 
 def send_back(dy, winner, x_shape, windows):
     """dx (N, C, H, W): each window's dy, added to the cell that won it."""
-    xp = array_module(dy)
+    if on_gpu(dy):
+        return kernels.max_pool2d_backward(dy, winner, x_shape, windows)
     H, W = x_shape[2:]
     top, bottom, left, right = windows.border((H, W))
-    dx = xp.empty(x_shape, dy.dtype)
+    dx = np.empty(x_shape, dy.dtype)
 
     def images(start, stop):
-        padded = xp.empty((x_shape[1], top + H + bottom, left + W + right), dy.dtype)
-        for n in range(start, stop):
-            padded[...] = 0
+        for n in blocks(start, stop, dx):
+            padded = np.zeros((n.stop - n.start, x_shape[1], top + H + bottom, left + W + right), dy.dtype)
             for i, here in windows.cells(*dy.shape[2:]):
                 padded[here] += dy[n] * (winner[n] == i)
-            dx[n] = padded[:, top : top + H, left : left + W]
+            dx[n] = padded[..., top : top + H, left : left + W]
 
     parallel_for(len(dy), images, dy)
     return dx
@@ -89,7 +93,7 @@ def flat_indices(winner, x_shape, windows):
     """Where each winner lies in its image, as h * W + w (PyTorch's return_indices)."""
     xp = array_module(winner)
     r, s = xp.divmod(winner.astype(xp.int64), windows.kernel[1])
-    p, q = xp.ogrid[: winner.shape[2], : winner.shape[3]]
+    p, q = xp.arange(winner.shape[2])[:, None], xp.arange(winner.shape[3])
     h = p * windows.stride[0] + r * windows.dilation[0] - windows.padding[0]
     w = q * windows.stride[1] + s * windows.dilation[1] - windows.padding[1]
     return h * x_shape[3] + w

@@ -13,21 +13,25 @@ y > 0 exactly where x > 0, so the output is enough to find the way back. Saved: 
 next layer keeps its input (a convolution, LRN), that is y again, and ReLU costs no memory.
 """
 
+import numpy as np
+
+from tinynet import kernels
 from tinynet.autograd import Function
-from tinynet.backend import array_module, elementwise, gate
+from tinynet.backend import elementwise, gate, on_gpu
 
 
 class Relu(Function):
     arguments = ("input",)
 
     def forward(self, x):  # x: any shape
-        xp = array_module(x)
-        y = elementwise(lambda y, x: xp.maximum(x, 0, out=y), x)
+        y = kernels.relu(x) if on_gpu(x) else elementwise(lambda y, x: np.maximum(x, 0, out=y), x)
         self.save(y)
         return y
 
     def backward(self, dy):
         (y,) = self.saved
+        if on_gpu(y):
+            return kernels.relu_backward(dy, y)
         return elementwise(lambda dx, dy, y: gate(dx, dy, y > 0), dy, y)
 
 

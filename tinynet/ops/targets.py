@@ -55,8 +55,12 @@ def check_input(op, input):
 
 
 def check_classes(op, input, target, ignore_index):
-    """The array in `target`, if it holds a class of input (N, C, d1, ...) for each place."""
-    target = constant(op, "target", target, input)
+    """The array in `target`, if it holds a class of input (N, C, d1, ...) for each place.
+
+    A NumPy array for an input on a GPU is checked on the host and copied: nobody waits for the GPU.
+    """
+    on_host = isinstance(target, np.ndarray)
+    target = target if on_host else constant(op, "target", target, input)
     if target.dtype.kind not in "iu":
         raise TypeError(f"{op}: target must hold integers, the classes, got {target.dtype}")
     expected = () if input.ndim == 1 else (input.shape[0], *input.shape[2:])
@@ -75,7 +79,7 @@ def check_classes(op, input, target, ignore_index):
                 f"{op}: target holds {target[index].item()} at index {index}, but input has {C} "
                 f"classes: 0 to {C - 1}"
             )
-    return target
+        return to_device(target, input.device)
 
 
 def check_weight(op, input, weight):

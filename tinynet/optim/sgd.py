@@ -14,7 +14,8 @@ scaled by the new rate at once. After lr / 10 with m = 0.9 the right side's next
 times the left's, and over some 20 steps (0.9^20 = 0.12) they come together again.
 """
 
-from tinynet.backend import update_elementwise
+from tinynet import kernels
+from tinynet.backend import on_gpu, update_elementwise
 from tinynet.optim.optimizer import MomentumOptimizer, zeros_like
 
 
@@ -46,26 +47,25 @@ class SGD(MomentumOptimizer):
 
     def update(self, parameter, group, state):
         lr, m, wd, nesterov = (group[k] for k in ("lr", "momentum", "weight_decay", "nesterov"))
-        if m == 0:
-
-            def plain(w, g):
-                w -= lr * (g + wd * w if wd else g)
-
-            update_elementwise(plain, parameter.data, parameter.grad)
+        dampening = group["dampening"] if "velocity" in state else 0
+        if m and "velocity" not in state:
+            state["velocity"] = zeros_like(parameter)
+        w, g, v = parameter.data, parameter.grad, state.get("velocity")
+        if on_gpu(w):
+            kernels.sgd(w, g, v if m else None, lr, m, wd, dampening, nesterov)
             return
 
-        fresh = 1 - group["dampening"] if "velocity" in state else 1
-        if "velocity" not in state:
-            state["velocity"] = zeros_like(parameter)
+        def plain(w, g):
+            w -= lr * (g + wd * w if wd else g)
 
-        def body(w, g, v):
+        def with_velocity(w, g, v):
             if wd:
                 g = g + wd * w
             v *= m
-            v += g if fresh == 1 else fresh * g
+            v += (1 - dampening) * g if dampening else g
             w -= lr * (g + m * v if nesterov else v)
 
-        update_elementwise(body, parameter.data, parameter.grad, state["velocity"])
+        update_elementwise(with_velocity, w, g, v) if m else update_elementwise(plain, w, g)
 
 
 class PaperSGD(MomentumOptimizer):
@@ -84,9 +84,14 @@ class PaperSGD(MomentumOptimizer):
         if "velocity" not in state:
             state["velocity"] = zeros_like(parameter)
 
+        w, g, v = parameter.data, parameter.grad, state["velocity"]
+        if on_gpu(w):
+            kernels.paper_sgd(w, g, v, lr, m, wd)
+            return
+
         def body(w, g, v):
             v *= m
             v -= lr * (g + wd * w)
             w += v
 
-        update_elementwise(body, parameter.data, parameter.grad, state["velocity"])
+        update_elementwise(body, w, g, v)

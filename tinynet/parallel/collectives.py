@@ -45,7 +45,7 @@ class AllGather(Function):
 
     def backward(self, *dys):
         return tuple(
-            add_up([dy[cut] for dy in dys], home)
+            add_up([piece(dy, cut) for dy in dys], home)
             for cut, home in zip(self.cuts, self.homes, strict=True)
         )
 
@@ -62,7 +62,7 @@ class Gather(Function):
 
     def backward(self, dy):
         return tuple(
-            to_device(dy[cut], home) for cut, home in zip(self.cuts, self.homes, strict=True)
+            to_device(piece(dy, cut), home) for cut, home in zip(self.cuts, self.homes, strict=True)
         )
 
 
@@ -71,6 +71,11 @@ def cuts(xs, axis):
     edges = list(accumulate((x.shape[axis] for x in xs), initial=0))
     before = (slice(None),) * axis
     return [(*before, slice(a, b)) for a, b in pairwise(edges)]
+
+
+def piece(x, cut):
+    with use_device(device_of(x)):
+        return x[cut]
 
 
 def join(xs, axis, device):
