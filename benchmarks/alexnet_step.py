@@ -1,53 +1,60 @@
-"""One training step of the paper's AlexNet: tinynet and PyTorch in turn, on this machine.
+"""The paper's AlexNet, a training step or inference: tinynet and PyTorch in turn, on this machine.
 
     python benchmarks/alexnet_step.py [--batch-size 32] [--rounds 7] [--threads 2]
+    python benchmarks/alexnet_step.py --devices cpu,cpu    # also the two columns as two devices
+    python benchmarks/alexnet_step.py --inference --batch-size 128
+    python benchmarks/alexnet_step.py --all --write        # every figure of results/alexnet_step.md
 
 A step is forward, loss, backward and update of the full network (60,965,224 parameters, 224 x 224,
-dropout on). Each library runs in a process of its own, so that its peak memory is its own; the
-two take turns, A B A B, so that whatever else slows the machine slows both. PyTorch's network is
-the same one on one device: grouped convolutions, LRN on each half of the channels.
+dropout on); inference is forward alone, in evaluation mode, without a graph. Each library runs in a
+process of its own, so that its peak memory is its own; they take turns, A B A B, so that whatever
+else slows the machine slows all. PyTorch's network is the same one on one device: grouped
+convolutions, LRN on each half of the channels. Every round also measures how fast sgemm is here: the
+floor is the time that the network's products alone would take at that rate.
 """
 
-import argparse
-import os
-import platform
 import resource
 import statistics
-import subprocess
 import sys
 import time
 
+import common
 import numpy as np
 
 
-def tinynet_step(batch_size, devices, threads):
+def tinynet_step(args, width=1.0, image_size=224):
     import tinynet
     from tinynet import functional as F
     from tinynet import optim
     from tinynet.models import RECIPES, AlexNet
 
-    tinynet.backend.WORKERS = threads
+    tinynet.backend.WORKERS = args.threads
     tinynet.backend.keep_freed_memory()
     recipe = RECIPES["chm2012"]
-    model = AlexNet(1000, devices.split(","), recipe=recipe)
+    model = AlexNet(1000, args.devices.split(","), width=width, image_size=image_size, recipe=recipe)
     optimiser = optim.PaperSGD(recipe.parameter_groups(model, 0.01, 0.0005), 0.01, 0.9)
-    images, labels = batch(batch_size)
+    images, labels = batch(args.batch_size, image_size)
 
     def step():
         loss = F.cross_entropy(model(tinynet.tensor(images)), labels)
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
-        return loss.item()
 
-    return step, sum(p.size for p in model.parameters()), f"tinynet {tinynet.__version__}, NumPy {np.__version__}"
+    @tinynet.no_grad()
+    def infer():
+        model(tinynet.tensor(images))
+
+    if args.inference:
+        model.eval()
+    return infer if args.inference else step, sum(p.size for p in model.parameters())
 
 
-def torch_step(batch_size, devices, threads):
+def torch_step(args):
     import torch
     from torch import nn
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(args.threads)
 
     class ColumnLRN(nn.Module):
         def forward(self, x):  # each half of the channels on its own
@@ -67,81 +74,115 @@ def torch_step(batch_size, devices, threads):
         nn.Linear(4096, 1000),
     )
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
-    images, labels = map(torch.tensor, batch(batch_size))
+    images, labels = map(torch.tensor, batch(args.batch_size, 224))
 
     def step():
         optimiser.zero_grad()
         loss = nn.functional.cross_entropy(model(images), labels)
         loss.backward()
         optimiser.step()
-        return loss.item()
 
-    return step, sum(p.numel() for p in model.parameters()), f"PyTorch {torch.__version__}"
+    @torch.no_grad()
+    def infer():
+        model(images)
+
+    if args.inference:
+        model.eval()
+    return infer if args.inference else step, sum(p.numel() for p in model.parameters())
 
 
-def batch(size):
+def batch(size, side):
     rng = np.random.default_rng(0)
-    return rng.standard_normal((size, 3, 224, 224), dtype=np.float32), np.arange(size)
+    return rng.standard_normal((size, 3, side, side), dtype=np.float32), np.arange(size)
 
 
-STEPS = {"tinynet": tinynet_step, "torch": torch_step}
+STEPS = {"tinynet": tinynet_step, "PyTorch": torch_step}
 
 
-def work(name, args):
-    """In a process of its own: one step for each line on standard input."""
-    step, parameters, version = STEPS[name](args.batch_size, args.devices, args.threads)
+def work(args):
+    if args.worker == "machine":
+        common.serve(common.peaks(args))
+        return
+    step, parameters = STEPS[args.worker](args)
+    assert parameters == 60_965_224
     step()  # the first step allocates
-    print(parameters, version, sep="\t", flush=True)
-    for _ in sys.stdin:
+
+    def timed():
         start = time.perf_counter()
         step()
         seconds = time.perf_counter() - start
         unit = 1024**3 if sys.platform == "darwin" else 1024**2  # bytes there, KiB here -> GiB
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-        print(seconds, peak, sep="\t", flush=True)
+        return {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+
+    common.serve(timed)
+
+
+def compare(args, batch_size, devices, inference):
+    """{who: seconds of its rounds} and {who: peak memory in GiB} of one setting."""
+    options = ["--batch-size", batch_size, *(["--inference"] if inference else [])]
+    workers = {"sgemm alone (the floor)": common.Worker("machine", args.threads)}
+    for name in common.libraries():
+        workers[name] = common.Worker(name, args.threads, *options, "--devices", "cpu")
+    if devices != "cpu":
+        workers[f"tinynet on {devices}"] = common.Worker("tinynet", args.threads, *options, "--devices", devices)
+    turns = common.take_turns(workers, args.rounds)
+    for worker in workers.values():
+        worker.close()
+    products = common.FORWARD.values() if inference else [*common.FORWARD.values(), *common.BACKWARD.values()]
+    work = batch_size * sum(products)
+    times = {who: [turn["seconds"] if "seconds" in turn else work / turn["sgemm"] for turn in some]
+             for who, some in turns.items()}
+    return times, {who: some[-1].get("peak") for who, some in turns.items()}
+
+
+def marks(setting, times, peaks):
+    """What the figures of batch 32 and 128 must reach."""
+    floor, ours, *_ = times.values()
+    theirs, rows = times.get("PyTorch"), []
+    least = {"training step, batch 32": 1.3, "training step, batch 128": 1.6, "inference, batch 128": 1.3}.get(setting)
+    if least and theirs:
+        rows.append(common.mark(f"{setting}: PyTorch's time / tinynet's", common.ratios(theirs, ours), least=least))
+    if least and "training" in setting:
+        rows.append(common.mark(f"{setting}: tinynet's time / the floor", common.ratios(ours, floor), most=1.8))
+        for who in [who for who in times if "tinynet on" in who]:
+            rows.append(common.mark(f"{setting}: {who} / on cpu", common.ratios(times[who], ours), most=1.05))
+    if setting == "training step, batch 128" and theirs:
+        memory = [peaks["tinynet"] / peaks["PyTorch"]]
+        rows.append(common.mark(f"{setting}: peak memory, tinynet's / PyTorch's", memory, most=1.0))
+    return rows
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = common.parser(__doc__, [*STEPS, "machine"])
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--devices", default="cpu", help="tinynet's; cpu,cpu: each column in turn")
-    parser.add_argument("--worker", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=common.CORES)
+    parser.add_argument("--devices", default="cpu", help="cpu,cpu: tinynet also with each column on a device")
+    parser.add_argument("--inference", action="store_true", help="forward alone, in evaluation mode")
+    parser.add_argument("--all", action="store_true", help="training at 32 and 128, on two devices too; inference")
     args = parser.parse_args()
     if args.worker:
-        work(args.worker, args)
+        work(args)
         return
-    workers, times, peaks, versions = {}, {}, {}, {}
-    for name in STEPS:
-        command = [sys.executable, __file__, *sys.argv[1:], "--worker", name]
-        environment = os.environ | {"OPENBLAS_NUM_THREADS": str(args.threads)}
-        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        workers[name] = subprocess.Popen(command, env=environment, **pipes)
-        parameters, versions[name] = workers[name].stdout.readline().strip().split("\t")
-        assert int(parameters) == 60_965_224
-        times[name] = []
-    for _ in range(args.rounds):
-        for name, worker in workers.items():
-            time.sleep(0.5)  # idle threads of the other library spin for a while before they sleep
-            worker.stdin.write("step\n")
-            worker.stdin.flush()
-            seconds, peaks[name] = map(float, worker.stdout.readline().split("\t"))
-            times[name].append(seconds)
-    for worker in workers.values():
-        worker.stdin.close()
-        worker.wait()
-    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
-    print(f"batch {args.batch_size}, {args.threads} threads, {machine}")
-    for name in STEPS:
-        t = times[name]
-        print(
-            f"{versions[name]:32} median {statistics.median(t):.3f} s (min {min(t):.3f}, max {max(t):.3f}), "
-            f"peak memory {peaks[name]:.2f} GiB"
-        )
-    ratios = sorted(b / a for a, b in zip(times["tinynet"], times["torch"], strict=True))
-    spread = f"(min {ratios[0]:.2f}, max {ratios[-1]:.2f})"
-    print(f"PyTorch's time / tinynet's, round by round: median {statistics.median(ratios):.2f} {spread}")
+    settings = [(args.batch_size, args.devices, args.inference)]
+    if args.all:
+        settings = [(32, "cpu,cpu", False), (128, "cpu,cpu", False), (128, "cpu", True)]
+    rows, found, medians = [], [], {}
+    for batch_size, devices, inference in settings:
+        setting = f"{'inference' if inference else 'training step'}, batch {batch_size}"
+        times, peaks = compare(args, batch_size, devices, inference)
+        floor, *_ = times.values()
+        for who, t in times.items():
+            rows.append([
+                setting, who, common.spread(t), f"{peaks[who]:.2f}" if peaks[who] else "",
+                common.spread(common.ratios(times["PyTorch"], t), ".2f") if "PyTorch" in times else "",
+                common.spread(common.ratios(t, floor), ".2f"),
+            ])
+            medians.setdefault(who, {})[setting] = statistics.median(t)
+        found += marks(setting, times, peaks)
+    header = ["", "", "seconds, median (min to max)", "peak memory, GiB", "PyTorch's time / this", "this / the floor"]
+    lines = [f"{args.rounds} rounds, {args.threads} threads.", "", *common.table(header, rows), ""]
+    lines += common.marks_table(found)
+    common.report(args, "AlexNet: a training step and inference", lines, common.bars(medians, "seconds"))
 
 
 if __name__ == "__main__":
