@@ -726,10 +726,14 @@ def test_a_seed_determines_the_order():
             assert sorted(block[0]) == sorted(block[1]) == [*range(block.min(), block.min() + 8)]
         return order
 
-    first = order(1)
+    def threads(order):  # of block 0 to 4, by their numbers within the block
+        return order[np.argsort(order[:, 0, 0] // 8)] % 8
+
+    first, second = order(1), order(2)
     np.testing.assert_array_equal(order(1), first)
-    assert (order(2) != first).any()
-    assert (np.diff(first[:, 0, 0] // 8) != 1).any()  # blocks
+    assert (first[:, 0, 0] // 8 != second[:, 0, 0] // 8).any()  # blocks
+    assert (threads(first) != threads(second)).any()
+    assert (threads(first)[0] != threads(first)[1]).any()  # each block has its own
     assert (first[:, 0] != first[:, 1]).any()  # anew after the barrier
     plain = order(None)
     np.testing.assert_array_equal(plain[:, 0], np.arange(40).reshape(5, 8))

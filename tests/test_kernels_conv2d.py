@@ -195,6 +195,20 @@ def test_relu_and_bias_in_one_go(rng, device, version):
 
 @where_kernels_run
 @every_version
+@pytest.mark.parametrize("where", ["x", "dy"])
+def test_infinity_reaches_what_it_belongs_to(rng, device, version, where):
+    """And nothing else: where a tile is filled up with zeros, they must not meet it, since 0 * inf is a NaN."""
+    x, w, b, dy, how = draw(rng, (2, 3, 6, 5, 4, 3, 2, 1, 1, 1, 1), "float32")
+    (x if where == "x" else dy)[1, 0, 3, 2] = np.inf  # of channel 0, where a cell with offset 0 lies
+    y, dx, dw = fetch(three_passes(*put(device, x, w, b, dy), how, version))
+    for ours, theirs in zip((y, dx, dw), reference(x, w, b, dy, how), strict=True):
+        np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs))
+        np.testing.assert_array_equal(ours == np.inf, theirs == np.inf)
+        np.testing.assert_array_equal(ours == -np.inf, theirs == -np.inf)
+
+
+@where_kernels_run
+@every_version
 def test_not_contiguous(rng, device, version):
     x, w, b, dy, how = draw(rng, (3, 4, 5, 5, 6, 3, 3, 1, 1, 1, 1), "float32")
     straight = fetch(three_passes(*put(device, x, w, b, dy), how, version))

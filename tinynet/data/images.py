@@ -80,6 +80,8 @@ def square(image, side):
     Bilinear, and antialiased when shrinking: each new pixel averages all that it covers.
     """
     short = min(image.size)
+    if image.size == (side, side):
+        return image
     left, top = (image.width - short) // 2, (image.height - short) // 2
     box = (left, top, left + short, top + short)
     return image.resize((side, side), Image.Resampling.BILINEAR, box=box)

@@ -91,7 +91,7 @@ class Normalise:
     """
 
     def __init__(self, mean, scale=1.0):
-        self.mean, self.scale = np.asarray(mean, np.float32), np.asarray(scale, np.float32)
+        self.mean, self.scale = _planes(np.asarray(mean, np.float32)), np.asarray(scale, np.float32)
         if self.mean.shape not in ((), (3,)) and (self.mean.ndim != 3 or len(self.mean.T) != 3):
             raise DataError(
                 f"mean must be a number, a (3,) colour or an (S, S, 3) image, got {self.mean.shape}"
@@ -103,7 +103,7 @@ class Normalise:
         mean = self.mean
         if mean.ndim == 3:
             mean = _central(mean, *image.shape[-3:-1])
-        y = np.subtract(image, mean, dtype=np.float32)
+        y = np.subtract(_planes(image), mean, dtype=np.float32)
         if np.any(self.scale != 1):
             y /= self.scale
         return y
@@ -153,7 +153,7 @@ class PCAColour:
     def __call__(self, image, rng):
         alpha = rng.normal(0, self.sd, 3)
         shift = self.eigenvectors @ (alpha * np.sqrt(self.eigenvalues))  # (3,), grey levels
-        return np.add(image, shift.astype(np.float32), dtype=np.float32)
+        return np.add(_planes(image), shift.astype(np.float32), dtype=np.float32)
 
 
 def mean_image(images):
@@ -179,9 +179,17 @@ def ten_crop(image, size):
     return np.concatenate([crops, crops[:, :, ::-1]])
 
 
-def to_chw(image, rng=None):
+def to_chw(image, rng=None, dtype=np.float32):
     """(..., H, W, 3) to contiguous float32 (..., 3, H, W), the layout of the network's input."""
-    return np.ascontiguousarray(np.moveaxis(image, -1, -3), dtype=np.float32)
+    return np.ascontiguousarray(np.moveaxis(image, -1, -3), dtype=dtype)
+
+
+def _planes(image):
+    """The same (..., H, W, 3), but in memory one channel after the other, as to_chw will want it.
+
+    NumPy keeps that order in what it computes, and then works along rows, not along runs of three.
+    """
+    return np.moveaxis(to_chw(image, dtype=None), -3, -1) if image.ndim >= 3 else image
 
 
 def _room(image, size):
