@@ -152,25 +152,24 @@ class Function:
     saved = ()
 
     def __call__(self, *inputs):
-        self._check(inputs)
-        self.needs_input_grad = tuple(_grad_mode.on and x.requires_grad for x in inputs)
-        self.needs_backward = any(self.needs_input_grad)
-        with backend.use_device(inputs[0].device):
-            arrays = self.forward(*(x.data for x in inputs))
+        self.runs_on = self._check(inputs)
+        on = _grad_mode.on
+        self.needs_input_grad = tuple([on and x.requires_grad for x in inputs])
+        self.needs_backward = True in self.needs_input_grad
+        with backend.use_device(self.runs_on):
+            arrays = self.forward(*[x.data for x in inputs])
         single = not isinstance(arrays, tuple)
-        results = tuple(Tensor(_as_array(a)) for a in ((arrays,) if single else arrays))
+        results = [Tensor(_as_array(a)) for a in ((arrays,) if single else arrays)]
         if self.needs_backward:
-            self.runs_on = inputs[0].device
-            needed = zip(inputs, self.needs_input_grad, strict=True)
-            self.sources = [Source(x) if needs else None for x, needs in needed]
+            self.sources = [Source(x) if on and x.requires_grad else None for x in inputs]
             # Enough to make a zero cotangent for an output that nobody used.
-            self.outputs = [(y.data.shape, y.data.dtype, y.device) for y in results]
+            self.outputs = [(y.data.shape, y.data.dtype, backend.device_of(y.data)) for y in results]
             for number, y in enumerate(results):
                 if y.data.dtype in FLOATS:
                     y.requires_grad, y.function, y.number = True, self, number
         else:
             self.saved = ()
-        return results[0] if single else results
+        return results[0] if single else tuple(results)
 
     def save(self, *arrays):
         """Keep arrays for backward. Everything saved is memory held until then."""
@@ -188,26 +187,30 @@ class Function:
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
     def _check(self, inputs):
-        """All inputs are tensors, on one device, and the floating ones of one dtype."""
-        first, floating = inputs[0], None
+        """All inputs are tensors, on one device, and the floating ones of one dtype. Returns the device."""
+        first, floating, device = inputs[0], None, None
         for x in inputs:
             if not isinstance(x, Tensor):
                 raise TypeError(
                     f"{self.name}: {self._argument(inputs, x)} must be a tinynet.Tensor, got "
                     f"{type(x).__name__}; tinynet.tensor(...) makes one"
                 )
-            if x.data.dtype in FLOATS:
+            dtype = x.data.dtype
+            if dtype in FLOATS:
                 floating = x if floating is None else floating
-                if x.dtype != floating.dtype:
+                if dtype != floating.data.dtype:
                     raise TypeError(
                         f"{self.name}: {self._argument(inputs, x)} is {x.dtype} but "
                         f"{self._argument(inputs, floating)} is {floating.dtype}; convert one of them"
                     )
-            if x.device != first.device and not self.crosses_devices:
+            here = backend.device_of(x.data)
+            device = device or here
+            if here != device and not self.crosses_devices:
                 raise ValueError(
-                    f"{self.name}: {self._argument(inputs, x)} is on {x.device} but "
-                    f"{self._argument(inputs, first)} on {first.device}; move one with .to(device)"
+                    f"{self.name}: {self._argument(inputs, x)} is on {here} but "
+                    f"{self._argument(inputs, first)} on {device}; move one with .to(device)"
                 )
+        return device
 
     def _argument(self, inputs, x):
         number = next(i for i, other in enumerate(inputs) if other is x)
@@ -287,15 +290,17 @@ def _send_back(function, cotangents):
                 f"its cotangent {got}"
             )
         dx = _as_array(dx)
-        # Is this memory ours alone? Not if backward handed out dy, a view, or one array twice; then
-        # a leaf gets a copy, because .grad is changed in place (by +=, by whoever clips it).
-        shared = dx.base is not None or any(dx is a for a in (*dys, *dxs[:i], *dxs[i + 1 :]))
         with backend.use_device(backend.device_of(dx)):
             if x.function is None:
+                # Is this memory ours alone? Not if backward handed out dy, a view, or one array twice;
+                # then a leaf gets a copy: .grad is changed in place (by +=, by whoever clips it).
+                shared = dx.base is not None or any(dx is a for a in (*dys, *dxs[:i], *dxs[i + 1 :]))
                 _add_to_leaf(x.leaf, dx.copy() if shared else dx)
-            else:
-                slot = cotangents.setdefault(x.function, [None] * len(x.function.outputs))
-                slot[x.number] = dx if slot[x.number] is None else _as_array(slot[x.number] + dx)
+                continue
+            slot = cotangents.get(x.function)
+            if slot is None:
+                slot = cotangents[x.function] = [None] * len(x.function.outputs)
+            slot[x.number] = dx if slot[x.number] is None else _as_array(slot[x.number] + dx)
     function.freed, function.saved, function.sources = True, (), ()
 
 

@@ -88,10 +88,13 @@ def _device_count(xp):
     return xp.cuda.runtime.getDeviceCount()
 
 
+_nothing = contextlib.nullcontext()  # one serves all: it holds no state
+
+
 def use_device(device):
     """A context in which new arrays and kernels belong to `device`."""
     if device == "cpu":
-        return contextlib.nullcontext()
+        return _nothing
     return library(device).cuda.Device(int(device.partition(":")[2]))
 
 
