@@ -92,6 +92,19 @@ class Windows(NamedTuple):
         for i in range(R * S):
             yield i, cell(i // S, i % S, P, Q, self.stride, self.dilation)
 
+    def runs(self, parts):
+        """(i, run): the same, of an image that take_apart took apart.
+
+        Number j of the run belongs to the window at place j of (B, C, F, G); what does not lie within
+        the first P of F and Q of G belongs to no window.
+        """
+        (t, u), (R, S), G = self.stride, self.kernel, parts.shape[-1]
+        length = parts[0, 0].size - (R - 1) * self.dilation[0] // t * G - (S - 1) * self.dilation[1] // u
+        for i in range(R * S):
+            r, s = i // S * self.dilation[0], i % S * self.dilation[1]
+            start = r // t * G + s // u
+            yield i, parts[r % t, s % u].reshape(-1)[start : start + length]
+
 
 def pad_image(x, padding, value=0.0):
     """x (..., H, W) with a border of `padding` = (top, bottom, left, right), filled with `value`."""
@@ -104,16 +117,38 @@ def pad_image(x, padding, value=0.0):
     return padded
 
 
+def take_apart(x, stride):
+    """Every t-th row and column of x (B, C, H, W), from each of the first t: (t, t, B, C, F, G).
+
+    F = ceil(H / t) and G = ceil(W / t), filled up with zeros. Row p * t + r of x is row p + r // t of part
+    r % t: what cell (r, s) of all windows sees lies there without gaps, in one run of memory. NumPy goes
+    through a run several times as fast as through every t-th number.
+    """
+    if stride == (1, 1):
+        return np.ascontiguousarray(x)[None, None]
+    (t, u), (B, C, H, W) = stride, x.shape
+    parts = np.zeros((t, u, B, C, -(-H // t), -(-W // u)), x.dtype)
+    for a in range(min(t, H)):
+        for b in range(min(u, W)):
+            part = x[..., a::t, b::u]
+            parts[a, b, ..., : part.shape[-2], : part.shape[-1]] = part
+    return parts
+
+
 def im2col(x, kernel, P, Q, stride, dilation, out):
     """Lay every window out as a column: (B, C, H, W), padded -> (C, R, S, B, P, Q), into `out`.
 
     Read as a matrix of C*R*S rows, each column is one window; the images lie side by side. The view
     reads the same cell through many windows, by its strides alone: only the last line copies.
     """
-    b, c, h, w = x.strides  # bytes from one image, channel, row, column to the next
-    strides = (c, h * dilation[0], w * dilation[1], b, h * stride[0], w * stride[1])
-    shape = (x.shape[1], *kernel, len(x), P, Q)
-    out[...] = np.lib.stride_tricks.as_strided(x, shape, strides)
+    parts = take_apart(x, (1, stride[1]))[0]  # (u, B, C, H, G)
+    _, b, c, h, w = parts.strides  # bytes from one image, channel, row, column to the next
+    strides = (c, h * dilation[0], b, h * stride[0], w)
+    shape = (x.shape[1], kernel[0], len(x), P, Q)
+    for s in range(kernel[1]):
+        first = s * dilation[1]
+        cells = parts[first % stride[1], ..., first // stride[1] :]  # that column s sees
+        out[:, :, s] = np.lib.stride_tricks.as_strided(cells, shape, strides)
 
 
 def col2im(columns, x, stride, dilation):

@@ -63,11 +63,10 @@ extern "C" __global__ void max_pool2d_backward(const T *__restrict__ dy, const W
     const int last_q = last_window(w, a.Q, a.stride_w, a.padding_w);
     for (unsigned plane = first_plane(); plane < a.planes; plane += plane_step()) {
         T sum = 0;
-        // Backwards, as the NumPy path adds up: there cell numbers rise, and the window falls as its cell rises.
-        for (int p = last_p; p >= first_p; --p) {
+        for (int p = first_p; p <= last_p; ++p) {  // in reading order, as the NumPy path adds up
             const int r = number_in_window(h, p, a.stride_h, a.padding_h, a.dilation_h);
             if (r < 0) continue;
-            for (int q = last_q; q >= first_q; --q) {
+            for (int q = first_q; q <= last_q; ++q) {
                 const int s = number_in_window(w, q, a.stride_w, a.padding_w, a.dilation_w);
                 const int window = plane * (a.P * a.Q) + p * a.Q + q;
                 if (s >= 0 && winner[window] == r * a.S + s) sum += dy[window];

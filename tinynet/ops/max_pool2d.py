@@ -21,7 +21,7 @@ import numpy as np
 from tinynet import kernels
 from tinynet.autograd import Function
 from tinynet.backend import array_module, blocks, on_gpu, parallel_for
-from tinynet.windows import Windows, check_image, pad_image, pair
+from tinynet.windows import Windows, check_image, pad_image, pair, take_apart
 
 
 class MaxPool2d(Function):
@@ -53,18 +53,23 @@ def pool(x, windows, want_winner):
     P, Q = windows.places(x.shape[2:])
     R, S = windows.kernel
     y = np.empty((*x.shape[:2], P, Q), x.dtype)
-    number = np.uint8 if R * S <= 256 else np.int32
-    winner = np.zeros(y.shape, number) if want_winner else None
+    winner = np.empty(y.shape, np.uint8 if R * S <= 256 else np.int32) if want_winner else None
 
     def images(start, stop):
         for n in blocks(start, stop, x):
-            padded = pad_image(x[n], windows.border(x.shape[2:]), -np.inf)
-            y[n] = -np.inf
-            for i, here in windows.cells(P, Q):
+            parts = take_apart(pad_image(x[n], windows.border(x.shape[2:]), -np.inf), windows.stride)
+            best = np.full(parts[0, 0].shape, -np.inf, x.dtype)  # (B, C, F, G), of which P and Q count
+            which = np.zeros(best.shape, winner.dtype) if want_winner else None
+            for i, cell in windows.runs(parts):
+                largest = best.reshape(-1)[: cell.size]
                 if want_winner:  # i only grows, so the last to be better is the largest such i
-                    better = padded[here] > y[n]  # > and not >=: of equals the first stays
-                    np.maximum(winner[n], better * number(i), out=winner[n])
-                np.maximum(y[n], padded[here], out=y[n])
+                    better = cell > largest  # > and not >=: of equals the first stays
+                    first = which.reshape(-1)[: cell.size]
+                    np.maximum(first, better * which.dtype.type(i), out=first)
+                np.maximum(largest, cell, out=largest)
+            y[n] = best[..., :P, :Q]
+            if want_winner:
+                winner[n] = which[..., :P, :Q]
 
     parallel_for(len(x), images, x)
     return y, winner
@@ -74,15 +79,23 @@ def send_back(dy, winner, x_shape, windows):
     """dx (N, C, H, W): each window's dy, added to the cell that won it."""
     if on_gpu(dy):
         return kernels.max_pool2d_backward(dy, winner, x_shape, windows)
-    H, W = x_shape[2:]
+    (C, H, W), (P, Q) = x_shape[1:], dy.shape[2:]
     top, bottom, left, right = windows.border((H, W))
+    height, width = top + H + bottom, left + W + right
     dx = np.empty(x_shape, dy.dtype)
+    # Where in memory the winner lies: its window's start, plus its place within the window.
+    r, s = np.indices(windows.kernel).reshape(2, -1)
+    within = r * windows.dilation[0] * width + s * windows.dilation[1]  # (R * S,)
+    p, q = np.ogrid[:P, :Q]
+    starts = p * windows.stride[0] * width + q * windows.stride[1]  # (P, Q)
 
     def images(start, stop):
         for n in blocks(start, stop, dx):
-            padded = np.zeros((n.stop - n.start, x_shape[1], top + H + bottom, left + W + right), dy.dtype)
-            for i, here in windows.cells(*dy.shape[2:]):
-                padded[here] += dy[n] * (winner[n] == i)
+            B = n.stop - n.start
+            padded = np.zeros((B, C, height, width), dy.dtype)
+            at = within.take(winner[n])  # (B, C, P, Q)
+            at += starts + np.arange(B * C).reshape(B, C, 1, 1) * (height * width)
+            np.add.at(padded.reshape(-1), at.reshape(-1), dy[n].reshape(-1))  # several times into one: all count
             dx[n] = padded[..., top : top + H, left : left + W]
 
     parallel_for(len(dy), images, dy)
