@@ -1,30 +1,34 @@
 // Convolution, version 3, the one that runs by default: a matrix product in registers.
 //
-// In NumPy, with columns = im2col(x), one group (conv2d_maps.cuh has the index maps, of any pass):
+// In NumPy, with columns = im2col(x), one group:
 //
-//     forward            y  = relu(w @ columns + b)
-//     input gradient     dx = for each phase of the stride: some rows of w.T @ im2col of dy
-//     filter gradient    dw = sum over shares of the places: dy[:, share] @ columns[:, share].T
+//     forward            y = relu(w @ columns + b)
+//     input gradient     dx[:, :, h::stride, v::stride] = w[:, :, rows, columns of this phase].T @ im2col(dy)
+//     filter gradient    dw = sum(dy[:, share] @ columns[:, share].T for share in shares of the places)
+//
+// Index maps: conv2d_maps.cuh. Loop over the tiles: conv2d_gemm.cuh. Grids: conv2d_kernels.cuh. Here: the arithmetic.
 //
 // A number that comes from shared memory should serve more than one multiply-add. So a thread computes not one
 // number of the tile but THREAD_M x THREAD_N, in registers: for each term it loads THREAD_M + THREAD_N numbers and
 // does THREAD_M * THREAD_N multiply-adds. Of 16 x 8, with one load for four neighbours: 6 loads, 128 multiply-adds.
 //
-//     a warp's 4 x 8 threads in the tile, THREAD_M = THREAD_N = 8; x: what thread 0 computes, in blocks of 4 x 4
+//     the tile, in pieces of 4 x 4, and which thread computes each piece (THREAD_M = THREAD_N = 8)
 //
-//              0    8   16   24        64            Threads that share a row load the same four numbers of a, and
-//            0 xxxx----+----+---....---xxxx---       those that share a column the same four of b: one wavefront
-//            4 +----+----+----+        |             for a, and one for b, whose 8 x 4 numbers lie in 32 banks.
-//            : :                       :
-//           32 xxxx---                 xxxx
+//          0   4       28  32      60  64          A warp is 4 rows of 8 threads. Those that share a row load the
+//      0   0   1 ...    7  32 ...  39   0   1      same four numbers of a, those that share a column the same four
+//      4   8   9 ...   15  40 ...  47   8   9      of b: so all fours of b that a warp loads at once lie side by
+//          :            :   :       :   :          side, in 32 different banks.
+//     28  88  89 ...   95 120 ... 127  88  89
+//     32   0   1 ...    7  32 ...  39   0   1
 //
-//     kernel                     grid                                           loads, stores per thread and step of 8 terms
-//     conv2d_correlate           tiles of m * groups * tiles of places          TILE_M/64 fours of w, 8 of x (or dy)
-//     conv2d_filter_gradient     tiles of m * groups * tiles of cells, shares   TILE_M/16 of dy, 8 of x
-//     conv2d_lay_out_filters     one thread a column of 8 laid out weights      8 of w, 8 stores
-//     conv2d_sum_parts           one thread an element of dw                    one of each part; 1 store
+//     kernel                     blocks of 128 threads                            a thread, per step of 8 terms
+//     conv2d_correlate           tiles of m * groups * tiles of places            TILE_M/64 fours of w, 8 of x (or dy)
+//     conv2d_filter_gradient     tiles of m * groups * tiles of cells; shares     TILE_M/16 of dy, 8 of x
+//     conv2d_lay_out_filters     1/128 for each 8 weights laid out                (all in all:) 8 of w, 8 stores
+//     conv2d_sum_parts           1/128 for each weight                            1 of each part, 1 store
 //
-// All grids lie along x (and shares along y): CUDA ends y and z at 65,535 blocks. Blocks: 128 threads.
+// The first two load 6 fours of the table of cells, too, and store TILE_M numbers a thread at the end. Blocks lie
+// along x, shares along y: CUDA ends y and z at 65,535.
 //
 // Compiled for each shape of tile: -DTHREAD_M=16|12|8 -DTHREAD_N=8|4. TILE_M is their product.
 
@@ -36,7 +40,8 @@ constexpr int THREAD_M = sizeof(T) == 8 ? 8 : 16, THREAD_N = 8;
 
 constexpr int COLUMNS = TILE_N / THREAD_N, ROWS = THREADS / COLUMNS;  // of threads in the tile
 constexpr int TILE_M = ROWS * THREAD_M, LEFT_ROWS = up_to_64(TILE_M);
-constexpr int BLOCKS = THREAD_M * THREAD_N > 64 || sizeof(T) == 8 ? 2 : 3;  // on a multiprocessor, so that registers suffice
+// On a multiprocessor at the same time: as many as it has registers for.
+constexpr int BLOCKS = THREAD_M * THREAD_N > 64 || sizeof(T) == 8 ? 2 : 3;
 
 typedef T Number;  // of the arrays
 typedef T Stored;  // in the tiles

@@ -9,8 +9,12 @@ struct Geometry {
 };
 
 // Which row of x does row r of the filter see at place p? It may lie outside.
-__device__ __forceinline__ int row_of_x(const Geometry& g, int p, int r) { return p * g.stride_h + r * g.dilation_h - g.padding_h; }
-__device__ __forceinline__ int column_of_x(const Geometry& g, int q, int s) { return q * g.stride_w + s * g.dilation_w - g.padding_w; }
+__device__ __forceinline__ int row_of_x(const Geometry& g, int p, int r) {
+    return p * g.stride_h + r * g.dilation_h - g.padding_h;
+}
+__device__ __forceinline__ int column_of_x(const Geometry& g, int q, int s) {
+    return q * g.stride_w + s * g.dilation_w - g.padding_w;
+}
 
 // The other way round: at which place p does row r of the filter see row h of x? -1: at none.
 __device__ __forceinline__ int place_of_row(const Geometry& g, int h, int r) {

@@ -18,8 +18,8 @@
 
 #include "conv2d.cuh"
 
-extern "C" __global__ void conv2d_forward_v1(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ bias,
-                                             T* __restrict__ y, const Geometry g) {
+extern "C" __global__ void conv2d_forward_v1(const T* __restrict__ x, const T* __restrict__ w,
+                                             const T* __restrict__ bias, T* __restrict__ y, const Geometry g) {
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (unsigned)g.N * g.K * g.P * g.Q) return;
     const int q = i % g.Q, p = i / g.Q % g.P, k = i / g.Q / g.P % g.K, n = i / g.Q / g.P / g.K;
@@ -30,7 +30,8 @@ extern "C" __global__ void conv2d_forward_v1(const T* __restrict__ x, const T* _
             for (int s = 0; s < g.S; ++s) {
                 const int h = row_of_x(g, p, r), v = column_of_x(g, q, s);
                 if (inside(h, g.H) && inside(v, g.W))
-                    sum += w[((k * channels + c) * g.R + r) * g.S + s] * x[((n * g.C + first_c + c) * g.H + h) * g.W + v];
+                    sum += w[((k * channels + c) * g.R + r) * g.S + s] *
+                           x[((n * g.C + first_c + c) * g.H + h) * g.W + v];
             }
     if (bias) sum += bias[k];
     y[i] = g.relu && sum < 0 ? 0 : sum;  // a NaN is not < 0, and stays
@@ -38,8 +39,8 @@ extern "C" __global__ void conv2d_forward_v1(const T* __restrict__ x, const T* _
 
 // Gather, not scatter: each pixel looks for the places that saw it. Otherwise two places would add to the same
 // pixel at the same time, and the order of the sum, and so its last bits, would change from run to run.
-extern "C" __global__ void conv2d_input_gradient_v1(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx,
-                                                    const Geometry g) {
+extern "C" __global__ void conv2d_input_gradient_v1(const T* __restrict__ dy, const T* __restrict__ w,
+                                                    T* __restrict__ dx, const Geometry g) {
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (unsigned)g.N * g.C * g.H * g.W) return;
     const int v = i % g.W, h = i / g.W % g.H, c = i / g.W / g.H % g.C, n = i / g.W / g.H / g.C;
@@ -50,13 +51,14 @@ extern "C" __global__ void conv2d_input_gradient_v1(const T* __restrict__ dy, co
             for (int s = 0; s < g.S; ++s) {
                 const int p = place_of_row(g, h, r), q = place_of_column(g, v, s);
                 if (p >= 0 && q >= 0)
-                    sum += w[((k * channels + c % channels) * g.R + r) * g.S + s] * dy[((n * g.K + k) * g.P + p) * g.Q + q];
+                    sum += w[((k * channels + c % channels) * g.R + r) * g.S + s] *
+                           dy[((n * g.K + k) * g.P + p) * g.Q + q];
             }
     dx[i] = sum;
 }
 
-extern "C" __global__ void conv2d_filter_gradient_v1(const T* __restrict__ dy, const T* __restrict__ x, T* __restrict__ dw,
-                                                     const Geometry g) {
+extern "C" __global__ void conv2d_filter_gradient_v1(const T* __restrict__ dy, const T* __restrict__ x,
+                                                     T* __restrict__ dw, const Geometry g) {
     const int channels = g.C / g.groups;
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (unsigned)g.K * channels * g.R * g.S) return;

@@ -20,7 +20,7 @@
 
 constexpr int THREADS = 128, TILE_N = 128;  // one thread a column, wherever columns are read or written one by one
 constexpr int TILE_K = 8;
-constexpr int up_to_64(int rows) { return (rows + 63) / 64 * 64; }  // the filter gradient fetches 64 rows of `a` at once
+constexpr int up_to_64(int rows) { return (rows + 63) / 64 * 64; }  // the filter gradient fetches 64 rows at once
 
 // Four neighbours in memory, loaded and stored by one instruction. (Four doubles: by two.)
 template <class Number> struct alignas(16) Four { Number at[4]; };

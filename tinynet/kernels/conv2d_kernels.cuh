@@ -36,7 +36,8 @@ conv2d_filter_gradient(const Number* __restrict__ dy, const Number* __restrict__
 }
 
 // dw = the sum of the parts, always in the same order: no atomics, and two runs give the same bits.
-extern "C" __global__ void conv2d_sum_parts(const Number* __restrict__ parts, Number* __restrict__ dw, int size, int count) {
+extern "C" __global__ void conv2d_sum_parts(const Number* __restrict__ parts, Number* __restrict__ dw, int size,
+                                            int count) {
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= size) return;
     Number sum = 0;
@@ -47,7 +48,8 @@ extern "C" __global__ void conv2d_sum_parts(const Number* __restrict__ parts, Nu
 // laid_out[group, e, m] = the weight of cell e in the filter of m, and zeros up to whole tiles. A thread walks along
 // 8 cells, mostly neighbours in w: it finds the other 7 in the cache. From one m to the next it is m_step in w.
 extern "C" __global__ void conv2d_lay_out_filters(const Number* __restrict__ w, const int* __restrict__ cells,
-                                                  Stored* __restrict__ laid_out, const Correlation c, int group_size, int m_step) {
+                                                  Stored* __restrict__ laid_out, const Correlation c, int group_size,
+                                                  int m_step) {
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x, length = c.tiles_m * TILE_M;
     const int m = i % length, first = i / length % (c.cells / TILE_K) * TILE_K, group = i / length / (c.cells / TILE_K);
     if (group >= c.groups) return;

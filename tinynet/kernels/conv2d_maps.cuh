@@ -73,9 +73,11 @@ struct Window {
     }
 
     // What the four cells from e on see; e: a multiple of 4. The table comes four numbers in a load.
-    __device__ __forceinline__ Four<Number> look(const Number* in, const int* cells, int e, const Correlation& c) const {
+    __device__ __forceinline__ Four<Number> look(const Number* in, const int* cells, int e,
+                                                 const Correlation& c) const {
         const Four<int> offset = load_four(&cells[OFFSET * c.length + e]);
-        const Four<int> row = load_four(&cells[ROW * c.length + e]), column = load_four(&cells[COLUMN * c.length + e]);
+        const Four<int> row = load_four(&cells[ROW * c.length + e]);
+        const Four<int> column = load_four(&cells[COLUMN * c.length + e]);
         Four<Number> seen;
         #pragma unroll
         for (int i = 0; i < 4; ++i) {
@@ -104,8 +106,8 @@ struct CorrelateOperands {
     Four<Stored> left[LOADS];
     Four<Number> right[TILE_K / 4];
 
-    __device__ CorrelateOperands(const Number* in, const Stored* filters, const int* cells, const Correlation& c, int group,
-                                 int first_m, int j)
+    __device__ CorrelateOperands(const Number* in, const Stored* filters, const int* cells, const Correlation& c,
+                                 int group, int first_m, int j)
         : c(c), in(in), filters(filters + (long long)group * c.cells * c.tiles_m * TILE_M + first_m), cells(cells),
           window(Place(j, c), inside(j, c.places), c, group) {}
 
@@ -154,13 +156,15 @@ struct GradientOperands {
     __device__ GradientOperands(const Number* dy, const Number* x, const int* cells, const Correlation& c, int group,
                                 int first_m, int first_e, unsigned first_place, unsigned end)
         : c(c), dy(dy), x(x), cells(cells), group(group), row(threadIdx.x / TILE_K * 4), m(first_m + row),
-          end_m(min(first_m + TILE_M, c.M)), e(first_e + row), j(first_place + threadIdx.x % TILE_K), end(end), place(j, c), step(TILE_K, c) {}
+          end_m(min(first_m + TILE_M, c.M)), e(first_e + row), j(first_place + threadIdx.x % TILE_K), end(end),
+          place(j, c), step(TILE_K, c) {}
 
     // The next TILE_K places.
     __device__ __forceinline__ void fetch() {
         const bool exists = j < end;
         const int size = c.P * c.Q;
-        int at = (int)j + (place.n * (c.groups * c.M - 1) + group * c.M + m) * size;  // of dy[n,m,p,q], as j counts n too
+        // dy[n,k,p,q] lies at (n * K + k) * size + p * Q + q, and j = n * size + p * Q + q.
+        int at = (place.n * (c.groups * c.M - 1) + group * c.M + m) * size + (int)j;
         #pragma unroll
         for (int i = 0; i < LEFT; ++i, at += ROWS * size)
             #pragma unroll

@@ -3,9 +3,9 @@
 // In NumPy: as version 3, with both operands rounded to TF32: a float's 8 bits of exponent, but 10 bits of fraction
 // where a float has 23. The products of two such numbers are exact in float32, and so are they summed.
 //
-// One instruction, mma ("matrix multiply-accumulate"), is executed by a whole warp: d (16 x 8) += a (16 x 8) @ b (8 x 8),
-// 1024 multiply-adds. Each thread holds a few numbers of each matrix, in an order that the hardware prescribes
-// (PTX's manual, "Matrix Fragments for mma.m16n8k8"). With g = lane / 4 and t = lane % 4:
+// One instruction, mma ("matrix multiply-accumulate"), is executed by a whole warp: d (16 x 8) += a (16 x 8) @
+// b (8 x 8), 1024 multiply-adds. Each thread holds a few numbers of each matrix, in an order that the hardware
+// prescribes (PTX's manual, "Matrix Fragments for mma.m16n8k8"). With g = lane / 4 and t = lane % 4:
 //
 //           t                    g                    2t, 2t + 1
 //      +---------+          +---------+             +---------+
@@ -27,15 +27,15 @@ constexpr int WARP_M = 64, WARP_N = 64;
 
 constexpr int COLUMNS = TILE_N / WARP_N, ROWS = THREADS / 32 / COLUMNS;  // of warps in the tile
 constexpr int TILE_M = ROWS * WARP_M, LEFT_ROWS = up_to_64(TILE_M);
-constexpr int BLOCKS = WARP_M * WARP_N > 2048 ? 2 : 3;  // on a multiprocessor, so that registers suffice
+constexpr int BLOCKS = WARP_M * WARP_N > 2048 ? 2 : 3;  // on a multiprocessor at the same time
 
 typedef float Number;     // of the arrays
 typedef unsigned Stored;  // in the tiles: the bits of a TF32 number
 typedef Stored LeftTile[TILE_K][LEFT_ROWS + 8], RightTile[TILE_K][TILE_N + 8];
 typedef Number StagedTile[8 * ROWS][TILE_N + 8];
 
-// A row is 8 banks further than the row above (mod 32), so the 4 rows and 8 columns of a fragment lie in 32 banks. For
-// the stores of four to be as good, where the 8 rows of a tile are written at once, rows 4 to 7 have their fours swapped.
+// A row begins 8 banks further than the one above, so the 4 rows and 8 columns of a fragment lie in 32 banks. Where 8
+// rows are written at once, in fours, rows 4 to 7 would meet rows 0 to 3: so they have each two fours swapped.
 __device__ __forceinline__ int swizzled(int e, int i) { return i ^ (e & 4); }
 
 // To the nearest TF32 number. (The tensor cores by themselves would cut the 13 bits off.)
@@ -59,7 +59,8 @@ __device__ __forceinline__ void mma(float (&d)[4], const unsigned (&a)[4], const
 #if defined(TINYNET_EMULATOR)
     emulated_mma_m16n8k8_tf32(d, a, b);
 #elif __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #endif
@@ -96,7 +97,9 @@ struct Sums {
     }
 
     // Slice i: of every warp the rows 8 * i to 8 * i + 7, that is one half of a row of pieces.
-    static __device__ __forceinline__ int row(int i, int staged_row) { return staged_row / 8 * WARP_M + i * 8 + staged_row % 8; }
+    static __device__ __forceinline__ int row(int i, int staged_row) {
+        return staged_row / 8 * WARP_M + i * 8 + staged_row % 8;
+    }
 
     __device__ __forceinline__ void stage(int i, StagedTile& staged) const {
         #pragma unroll

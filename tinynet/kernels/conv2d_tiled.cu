@@ -109,17 +109,23 @@ struct FilterGradient {
     __device__ void put(int m, int j, T sum) const { dw[(group * rows + m) * columns + j] = sum; }
 };
 
-extern "C" __global__ void conv2d_forward_v2(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ bias,
-                                             T* __restrict__ y, const Geometry g) {
-    tiled_product(Forward{x, w, bias, y, g, int(blockIdx.x % g.groups), g.K / g.groups, g.N * g.P * g.Q, g.C / g.groups * g.R * g.S});
+extern "C" __global__ void conv2d_forward_v2(const T* __restrict__ x, const T* __restrict__ w,
+                                             const T* __restrict__ bias, T* __restrict__ y, const Geometry g) {
+    const int group = blockIdx.x % g.groups;
+    const int rows = g.K / g.groups, columns = g.N * g.P * g.Q, terms = g.C / g.groups * g.R * g.S;
+    tiled_product(Forward{x, w, bias, y, g, group, rows, columns, terms});
 }
 
-extern "C" __global__ void conv2d_input_gradient_v2(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx,
-                                                    const Geometry g) {
-    tiled_product(InputGradient{dy, w, dx, g, int(blockIdx.x % g.groups), g.C / g.groups, g.N * g.H * g.W, g.K / g.groups * g.R * g.S});
+extern "C" __global__ void conv2d_input_gradient_v2(const T* __restrict__ dy, const T* __restrict__ w,
+                                                    T* __restrict__ dx, const Geometry g) {
+    const int group = blockIdx.x % g.groups;
+    const int rows = g.C / g.groups, columns = g.N * g.H * g.W, terms = g.K / g.groups * g.R * g.S;
+    tiled_product(InputGradient{dy, w, dx, g, group, rows, columns, terms});
 }
 
-extern "C" __global__ void conv2d_filter_gradient_v2(const T* __restrict__ dy, const T* __restrict__ x, T* __restrict__ dw,
-                                                     const Geometry g) {
-    tiled_product(FilterGradient{dy, x, dw, g, int(blockIdx.x % g.groups), g.K / g.groups, g.C / g.groups * g.R * g.S, g.N * g.P * g.Q});
+extern "C" __global__ void conv2d_filter_gradient_v2(const T* __restrict__ dy, const T* __restrict__ x,
+                                                     T* __restrict__ dw, const Geometry g) {
+    const int group = blockIdx.x % g.groups;
+    const int rows = g.K / g.groups, columns = g.C / g.groups * g.R * g.S, terms = g.N * g.P * g.Q;
+    tiled_product(FilterGradient{dy, x, dw, g, group, rows, columns, terms});
 }
