@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tinynet
+from tinynet import backend, emulator, nn, optim
 from tinynet import functional as F
-from tinynet import nn, optim
 from tinynet.models import RECIPES, AlexNet, LeNet, diagnose
 from tinynet.models.alexnet import DropoutOf2012
 
@@ -17,7 +17,8 @@ def small(devices=("cpu",), seed=0, dtype=None, recipe="he", **more):
     model = AlexNet(devices=devices, recipe=RECIPES[recipe], **SMALL | more)
     if dtype:
         for p in model.parameters():
-            p.data = p.data.astype(dtype)
+            with backend.use_device(p.device):
+                p.data = p.data.astype(dtype)
     return model
 
 
@@ -41,23 +42,49 @@ def test_the_same_seed_gives_the_same_weights_on_one_device_and_two():
         np.testing.assert_array_equal(one[name], two[name])
 
 
+@pytest.mark.parametrize("columns", ["cpu,cpu", "emu:0", "emu:0,emu:1", "emu:0,emu:0"])
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-12)])
-def test_two_columns_equal_one_device(rng, dtype, tolerance):
+def test_two_columns_equal_one_device(rng, dtype, tolerance, columns):
     """Outputs and every gradient, with LRN strong enough that its windows would show a mistake."""
     images, labels = batch(rng)
     results = []
-    for devices in (["cpu"], ["cpu", "cpu"]):
+    for devices in (["cpu"], columns.split(",")):
         model = small(devices, dtype=dtype, dropout=0.0)
         for _, step in model.steps:
             for part in getattr(step, "parts", []):
                 if isinstance(part, nn.LocalResponseNorm):
                     part.alpha = 0.5
-        logits = model(tinynet.tensor(images.astype(dtype)))
+        logits = model(tinynet.tensor(images.astype(dtype), device=devices[0]))
         F.cross_entropy(logits, labels).backward()
         results.append({"logits": logits.numpy()} | model.state_dict(of=lambda p: p.grad))
     for name, expected in results[0].items():
         scale = np.abs(expected).max()
         assert np.abs(results[1][name] - expected).max() <= tolerance * scale, name
+
+
+def test_nothing_but_the_collectives_moves_between_devices(rng):
+    """Bytes of a training step from one column to the other; and nothing is read back, so nobody waits."""
+    images, labels = batch(rng, n=4)
+    model = small(["emu:0", "emu:1"])
+    optimiser = optim.PaperSGD(model.parameters(), lr=0.01)
+    images = tinynet.tensor(images, device="emu:0")
+    sizes = {}
+
+    def watch(name, xs):
+        sizes[name] = xs[0].size * 4
+
+    def step():
+        F.cross_entropy(model(images, watch), labels).backward()
+        optimiser.step()
+
+    step()  # from now on the kernels have their tables
+    with emulator.transfers() as moved:
+        step()
+    # What each sends of its own channels, and the cotangents of the other's: the same size.
+    joins = 2 * (sizes["pool2"] + sizes["flat5"] + sizes["drop6"])
+    assert moved["emu:0", "emu:1"] == images.size * 4 + joins + sizes["drop7"]  # drop7: its cotangent
+    assert moved["emu:1", "emu:0"] == joins + sizes["drop7"]
+    assert {pair: size for pair, size in moved.items() if "cpu" in pair} == {("cpu", "emu:0"): labels.nbytes}
 
 
 def test_either_loads_the_others_weights(rng):
