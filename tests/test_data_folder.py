@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tinynet.data import ArrayImages, Cached, DataError, ImageError, ImageFolder
+from tinynet.data.images import save_jpeg
 
 
 def write(root, *names, colour=(0, 0, 0)):
@@ -131,6 +132,22 @@ def test_array_images_refuses(images, labels, message):
         ArrayImages(images, labels, ["a", "b"])
 
 
+def test_a_part(tmp_path):
+    """Of a stored picture, of a scaled one, and of a cached one: what the whole holds there."""
+    images = pictures(3)
+    save_jpeg(np.kron(images[0], np.ones((5, 5, 1), np.uint8)), tmp_path / "a.jpg", 95)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "a.jpg").rename(tmp_path / "c" / "a.jpg")
+    memory = ArrayImages(images, np.zeros(3, int), ["a"])
+    for data in (memory, ImageFolder(tmp_path), Cached(memory, 8), Cached(memory, 4)):
+        for side in (4, 8) if not isinstance(data, Cached) else (data.side,):
+            whole, part = data.image(0, side).astype(int), data.image(0, side, (1, 0, 3))
+            assert part.shape == (3, 3, 3) and part.dtype == np.uint8
+            assert np.abs(whole[1:4, 0:3] - part).max() <= 1
+    assert not memory.image(0, 4, (1, 0, 3)).flags.writeable
+    assert not Cached(memory, 4).image(0, 4, (1, 0, 3)).flags.writeable
+
+
 class Counting(ArrayImages):
     """Counts its reads; picture 1 cannot be read."""
 
@@ -138,11 +155,11 @@ class Counting(ArrayImages):
         super().__init__(images, np.zeros(len(images), int), ["a"])
         self.reads = np.zeros(len(images), int)
 
-    def image(self, i, side):
+    def image(self, i, side, part=None):
         self.reads[i] += 1
         if i == 1:
             raise ImageError(self.paths[i], "broken")
-        return super().image(i, side)
+        return super().image(i, side, part)
 
 
 def test_cache_reads_once_and_remembers_failures():

@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin, features
@@ -132,9 +133,11 @@ def test_damaged_exif_does_not_spoil_the_picture(tmp_path):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40))
+@given(st.integers(8, 90), st.integers(8, 90), st.integers(1, 40))
 def test_side_gives_the_central_square(height, width, side):
-    """A gradient: its central square has the mean that the result must have."""
+    """A gradient: its central square has the mean that the result must have. (In a picture of a few
+    pixels the one beyond the square, which enlarging blends in at the edge, is another colour.)
+    """
     pixels = smooth(height, width)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
@@ -148,6 +151,61 @@ def test_side_gives_the_central_square(height, width, side):
         np.testing.assert_array_equal(got, central)
     else:
         assert np.abs(got.mean(axis=(0, 1)) - central.mean(axis=(0, 1))).max() < 8
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.data())
+def test_a_part_has_the_pixels_of_the_whole(height, width, side, data):
+    """Noise. Both lie within one grey level of the exact value, seldom at opposite ends."""
+    size = data.draw(st.integers(1, side))
+    top, left = (data.draw(st.integers(0, side - size)) for _ in range(2))
+    pixels = np.random.default_rng(side).integers(0, 256, (height, width, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    file.seek(0)
+    whole = decode(file, side).astype(int)
+    file.seek(0)
+    part = decode(file, side, (top, left, size))
+    assert part.shape == (size, size, 3) and part.dtype == np.uint8
+    assert np.abs(part - whole[top : top + size, left : left + size]).max() <= 2
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_prepared_jpegs_have_the_same_pixels_from_simplejpeg(tmp_path, monkeypatch, subsampling, progressive):
+    noise = np.random.default_rng(0).integers(0, 256, (33, 33, 3), np.uint8)
+    options = {"quality": 80, "subsampling": subsampling, "progressive": progressive}
+    path = save(Image.fromarray(noise), tmp_path / "a.jpg", **options)
+    with Image.open(path) as image:
+        expected = np.array(image)
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", None)  # Pillow has no part in it
+        got, part = decode(path, 33), decode(path, 33, (3, 5, 20))
+    assert got.flags.writeable
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(part, expected[3:23, 5:25])
+
+
+def test_prepared_jpegs_that_pillow_has_to_decode(tmp_path):
+    """Grey, stored as RGB or CMYK, turned, damaged: also if they have the right size already."""
+    grey = save(Image.new("L", (16, 16), 99), tmp_path / "grey.jpg")
+    assert (decode(grey, 16) == 99).all()
+    cmyk = save(Image.new("RGB", (16, 16), RED).convert("CMYK"), tmp_path / "cmyk.jpg", quality=100)
+    assert np.abs(decode(cmyk, 16).astype(int) - RED).max() < 6
+    rgb = save(Image.new("RGB", (16, 16), RED), tmp_path / "rgb.jpg", quality=100, keep_rgb=True)
+    assert np.abs(decode(rgb, 16).astype(int) - RED).max() < 6
+    exif, pixels = Image.Exif(), smooth(16, 16)
+    exif[0x0112] = 3
+    turned = save(Image.fromarray(pixels), tmp_path / "turned.jpg", quality=95, exif=exif)
+    assert np.abs(decode(turned, 16).astype(int) - pixels[::-1, ::-1]).max() < 25
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    whole = save(Image.fromarray(noise), tmp_path / "a.jpg").read_bytes()
+    with pytest.raises(ImageError, match="truncated"):
+        decode(io.BytesIO(whole[: len(whole) // 2]), 64)
+    odd = whole[:-2] + b"odd" + whole[-2:]  # bytes too many before the mark of the end
+    with pytest.raises(ValueError, match="extraneous"):
+        simplejpeg.decode_jpeg(odd)
+    np.testing.assert_array_equal(decode(io.BytesIO(odd), 64), decode(io.BytesIO(whole), 64))
 
 
 def test_draft_mode_decodes_less_but_never_too_little(tmp_path, monkeypatch):

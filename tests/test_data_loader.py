@@ -15,6 +15,8 @@ from PIL import Image
 
 from tinynet.data import (
     ArrayImages,
+    Cached,
+    CentreCrop,
     Compose,
     DataError,
     DataLoader,
@@ -41,13 +43,13 @@ class Toy(ArrayImages):
         super().__init__(pixels, np.arange(n) % 3, ["a", "b", "c"], "toy")
         self.broken, self.delay, self.reads = frozenset(broken), delay, 0
 
-    def image(self, i, side):
+    def image(self, i, side, part=None):
         self.reads += 1
         if self.delay:
             time.sleep(self.delay * (i % 4))
         if i in self.broken:
             raise ImageError(self.paths[i], "broken")
-        return super().image(i, side)
+        return super().image(i, side, part)
 
 
 def loader(data, batch_size=4, **options):
@@ -312,6 +314,38 @@ def test_a_position_of_another_data_set_is_refused():
             batches.load_state_dict(state)
     batches.load_state_dict({"epoch": 2, "position": 3})  # just after an epoch's last batch
     assert list(batches) == [] and batches.state_dict() == {"epoch": 3, "position": 0}
+
+
+@pytest.mark.parametrize("crop", [RandomCrop(6), CentreCrop(6)])
+@pytest.mark.parametrize("wrap", [lambda data: data, lambda data: Cached(data, 8)])
+def test_the_part_that_is_read_is_what_the_crop_would_have_taken(crop, wrap):
+    transform, data = Compose([crop, *AUGMENT.transforms[1:]]), Toy(9)
+    batches = DataLoader(wrap(data), 9, transform, seed=4, side=8)
+    for epoch in (0, 1):
+        [(images, _)] = batches
+        for i in range(9):
+            rng = np.random.default_rng((4, epoch, i + 1))
+            np.testing.assert_array_equal(images[i], transform(data.image(i, 8), rng))
+
+
+def test_a_part_of_a_scaled_picture_is_that_of_the_whole_to_a_grey_level(tmp_path):
+    (tmp_path / "a").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        pixels = rng.integers(0, 256, (30 + 7 * i, 50, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "a" / f"{i}.png")
+    crop, folder = Compose([RandomCrop(17), RandomFlip(), to_chw]), ImageFolder(tmp_path)
+    cut_first = DataLoader(folder, 4, crop, side=20)
+    cut_last = DataLoader(folder, 4, lambda image, rng: crop(image, rng), side=20)
+    in_memory = DataLoader(Cached(folder, 20), 4, crop, side=20)
+    for (x, _), (y, _), (z, _) in zip(cut_first, cut_last, in_memory, strict=True):
+        assert np.abs(x - y).max() <= 1 and x.shape[1:] == (3, 17, 17)
+        np.testing.assert_array_equal(y, z)
+
+
+def test_a_crop_larger_than_the_side_is_refused():
+    with pytest.raises(DataError, match="cannot cut 9 x 9 out of an image of 8 x 8"):
+        list(DataLoader(Toy(3), 3, Compose([RandomCrop(9), to_chw]), side=8))
 
 
 def test_from_files(tmp_path):

@@ -3,7 +3,9 @@
 Three classes share one interface, which is all that the loader asks for:
 
     len(d), d.classes (list of str), d.labels (int64 (N,)), d.paths (list of Path),
-    d.image(i, side) -> uint8 (side, side, 3), d.digest() -> str
+    d.image(i, side, part=None) -> uint8 (side, side, 3), d.digest() -> str
+
+where part = (top, left, size) asks for no more than this (size, size, 3) of the (side, side, 3).
 
 ImageFolder reads ImageNet's layout from disk, ArrayImages holds pictures in memory, and Cached
 wraps either so that each picture is decoded once.
@@ -17,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from tinynet.data.errors import DataError, ImageError
-from tinynet.data.images import decode, square
+from tinynet.data.images import cut, decode, square
 
 EXTENSIONS = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
 LAYOUT = "expected <folder>/<class>/<pictures>"
@@ -84,9 +86,9 @@ class ImageFolder:
     def __len__(self):
         return len(self.paths)
 
-    def image(self, i, side):
+    def image(self, i, side, part=None):
         """Picture i: uint8 (side, side, 3). Raises ImageError if it cannot be read."""
-        return decode(self.paths[i], side)
+        return decode(self.paths[i], side, part)
 
     def digest(self):
         """16 hex digits over class names and relative paths: equal if the lists are equal."""
@@ -149,12 +151,12 @@ class ArrayImages:
     def __len__(self):
         return len(self._images)
 
-    def image(self, i, side):
+    def image(self, i, side, part=None):
         """Picture i, scaled and cropped as a file's would be: uint8 (side, side, 3)."""
         pixels = self._images[i]
         if pixels.shape[:2] != (side, side):
-            return np.array(square(Image.fromarray(pixels), side))
-        pixels = pixels.view()
+            return square(Image.fromarray(pixels), side, part)
+        pixels = cut(pixels, part or (0, 0, side))
         pixels.flags.writeable = False
         return pixels
 
@@ -190,7 +192,7 @@ class Cached:
     def __len__(self):
         return len(self.dataset)
 
-    def image(self, i, side):
+    def image(self, i, side, part=None):
         """Picture i, read-only: uint8 (side, side, 3). `side` must be the cache's."""
         if side != self.side:
             raise DataError(f"the cache holds pictures of side {self.side}, asked for {side}")
@@ -203,7 +205,7 @@ class Cached:
                 self._failed[i] = error.reason
                 raise
             self._ready[i] = True
-        return self._shared[i]
+        return cut(self._shared[i], part or (0, 0, side))
 
     def digest(self):
         return self.dataset.digest()

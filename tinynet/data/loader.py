@@ -18,6 +18,7 @@ from threading import Event, Lock
 import numpy as np
 
 from tinynet.data.errors import DataError, ImageError
+from tinynet.data.transforms import split_crop
 
 IMAGES_A_JOB = 8  # enough to make a job's overhead small, few enough that all workers share a batch
 
@@ -29,7 +30,8 @@ class DataLoader:
     labels: int64 (N,). N is batch_size but for the last batch and for images that cannot be read.
 
     dataset: anything with ImageFolder's interface. transform: transform(image, rng) -> (3, H, W) or
-    (crops, 3, H, W), so its last step is to_chw. shuffle: a new order each epoch. seed: 0 or more.
+    (crops, 3, H, W), so its last step is to_chw; of a Compose that starts with a crop, the crop is
+    asked first, and the data set for that part only. shuffle: a new order each epoch. seed: 0 or more.
     workers: threads. prefetch: batches made ahead of the one in use. side: what is asked of
     dataset.image. drop_last: leave out an incomplete last batch. empty(shape, dtype): what makes the
     arrays of images (Upload.empty: in memory that a GPU reads by itself).
@@ -142,19 +144,21 @@ class DataLoader:
 
     def _fill(self, batch, places, epoch, stop):
         """In a worker: read and transform some of a batch's images."""
+        crop, rest = split_crop(self.transform)
         for place in places:
             if stop.is_set():
                 return
             index = int(batch.indices[place])
-            try:
-                image = self.dataset.image(index, self.side)
-            except ImageError as error:
-                batch.failures[place] = error
-                continue
             # index + 1: NumPy pads seeds with zeros, so (seed, epoch, 0) would be the stream of
             # (seed, epoch), from which the order was drawn.
             rng = np.random.default_rng((self.seed, epoch, index + 1))
-            batch.put(place, self.transform(image, rng))
+            part = crop.part(self.side, self.side, rng) if crop else None
+            try:
+                image = self.dataset.image(index, self.side, part)
+            except ImageError as error:
+                batch.failures[place] = error
+                continue
+            batch.put(place, rest(image, rng))
 
     def _finish(self, batch):
         """In the consumer: wait for a batch. A worker's exception is raised here."""

@@ -24,6 +24,7 @@ gives about 12, and is what the 2012 code computes.
 import numpy as np
 
 from tinynet.data.errors import DataError
+from tinynet.data.images import cut
 
 
 class Compose:
@@ -44,10 +45,13 @@ class RandomCrop:
     def __init__(self, size):
         self.size = size
 
+    def part(self, height, width, rng):
+        """(top, left, size) of what it takes from a (height, width) picture: drawn now."""
+        room_y, room_x = _room(height, width, self.size)
+        return int(rng.integers(room_y + 1)), int(rng.integers(room_x + 1)), self.size
+
     def __call__(self, image, rng):
-        room_y, room_x = _room(image, self.size)
-        top, left = rng.integers(room_y + 1), rng.integers(room_x + 1)
-        return image[top : top + self.size, left : left + self.size]
+        return cut(image, self.part(*image.shape[:2], rng))
 
 
 class CentreCrop:
@@ -56,8 +60,13 @@ class CentreCrop:
     def __init__(self, size):
         self.size = size
 
+    def part(self, height, width, rng=None):
+        """(top, left, size) of what it takes from a (height, width) picture."""
+        room_y, room_x = _room(height, width, self.size)
+        return room_y // 2, room_x // 2, self.size
+
     def __call__(self, image, rng=None):
-        return _central(image, self.size, self.size)
+        return cut(image, self.part(*image.shape[:2]))
 
 
 class TenCrop:
@@ -156,6 +165,18 @@ class PCAColour:
         return np.add(_planes(image), shift.astype(np.float32), dtype=np.float32)
 
 
+def split_crop(transform):
+    """(crop, rest) of a Compose that starts with a crop, (None, transform) of anything else.
+
+    So the loader can ask the crop which part it will take, and have no more than that resampled.
+    """
+    if isinstance(transform, Compose) and transform.transforms:
+        first, *rest = transform.transforms
+        if isinstance(first, (RandomCrop, CentreCrop)):
+            return first, Compose(rest)
+    return None, transform
+
+
 def mean_image(images):
     """The mean of uint8 (H, W, 3) images of one size: float32 (H, W, 3), on 0-255 (section 2)."""
     total, count = 0.0, 0
@@ -173,9 +194,9 @@ def ten_crop(image, size):
 
     Section 4.1: the network's ten softmax outputs are averaged.
     """
-    y, x = _room(image, size)
+    y, x = _room(*image.shape[:2], size)
     corners = [(0, 0), (0, x), (y, 0), (y, x), (y // 2, x // 2)]
-    crops = np.stack([image[top : top + size, left : left + size] for top, left in corners])
+    crops = np.stack([cut(image, (top, left, size)) for top, left in corners])
     return np.concatenate([crops, crops[:, :, ::-1]])
 
 
@@ -192,9 +213,8 @@ def _planes(image):
     return np.moveaxis(to_chw(image, dtype=None), -3, -1) if image.ndim >= 3 else image
 
 
-def _room(image, size):
-    """How far a (size, size) patch can move inside the image: down, right."""
-    height, width = image.shape[:2]
+def _room(height, width, size):
+    """How far a (size, size) patch can move inside a picture: down, right."""
     if not 0 < size <= min(height, width):
         raise DataError(f"cannot cut {size} x {size} out of an image of {height} x {width}")
     return height - size, width - size
