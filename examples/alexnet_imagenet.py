@@ -79,7 +79,7 @@ def parse(argv):
         "imagenette or cifar10 (downloaded)")
     add("--preset", choices=["quick", "paper"], help="quick: for two cores (default); paper: the run of 2012")
     add("--devices", help="cpu; cuda:0; emu:0 (an emulated GPU: slow, to read kernels by); or two, such as "
-        "cpu,cpu or cuda:0,cuda:1: one for each column of channels, as in 2012")
+        "cpu,cpu or cuda:0,cuda:1: one for each column of channels, as in 2012; or four")
     add("--recipe", choices=list(RECIPES), help="initial weights, biases, LRN constants, input scale, rates")
     add("--schedule", choices=["plateau", "step", "cosine"], help="how the rate falls")
     add("--epochs", type=int)

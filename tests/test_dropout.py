@@ -3,6 +3,7 @@ import pytest
 
 import tinynet
 from tinynet import functional as F
+from tinynet import nn
 
 
 def test_kept_values_are_scaled_and_gradients_go_the_same_way(rng, dtype, device):
@@ -46,6 +47,33 @@ def test_evaluation_and_extremes(rng):
     assert not y.numpy().any()
     y.backward(np.ones(y.shape))
     assert not x.grad.any()
+
+
+def test_a_part_gets_the_coins_of_its_place(rng, device):
+    """As a device has columns of a wider activation, and a rank some images of a larger batch."""
+    x = 1 + rng.random((6, 4, 5)).astype("float32")
+
+    def dropped(part, **place):
+        return F.dropout(tinynet.tensor(part, device=device), 0.5, key=7, **place).numpy()
+
+    whole = dropped(x)
+    assert 0.2 < (whole == 0).mean() < 0.8
+    np.testing.assert_array_equal(dropped(x[2:5], first_row=2), whole[2:5])
+    np.testing.assert_array_equal(dropped(x[:, 1:3], columns=20, first_column=5), whole[:, 1:3])
+    np.testing.assert_array_equal(dropped(x[4:, 3:], columns=20, first_column=15, first_row=4), whole[4:, 3:])
+    assert dropped(x[:0], first_row=3).shape == (0, 4, 5)
+    with pytest.raises(ValueError, match=r"dropout: 10 columns from column 15 on, of rows of 20 from row 0 on, do not"):
+        dropped(x[:, 1:3], columns=20, first_column=15)
+
+
+def test_the_layer_knows_its_first_image(rng):
+    x = tinynet.tensor(1 + rng.random((6, 5)))
+    layer, draws = nn.Dropout(0.5), []
+    for first in (0, 2):
+        tinynet.manual_seed(1)
+        layer.first_row = first
+        draws.append(layer(x[first:]).numpy())
+    np.testing.assert_array_equal(draws[1], draws[0][2:])
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.5])

@@ -1,10 +1,12 @@
-"""The figures of a run: learning curves, first-layer kernels, nearest images."""
+"""The figures: learning curves, first-layer kernels, nearest images; a network's columns."""
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 INK, MUTED, FAINT = "#222222", "#8a8a8a", "#c9d8ea"
 TRAINING, HELD_OUT, SAME = "#3b6ea5", "#c8442b", "#2e7d32"
+DEVICES = [TRAINING, HELD_OUT, SAME, "#9c6b00"]  # one colour a device, and again
 
 
 def curves(path, rows, steps_per_epoch, title):
@@ -84,3 +86,57 @@ def nearest(path, rows, title):
             axes.set_title(name, fontsize=8, color=colour)
             axes.spines[:].set(color=colour, linewidth=2.5 if number == 0 else 1.5)
     figure.savefig(path, dpi=90)
+
+
+def columns(path, steps, title):
+    """A network on several devices, one column each: layers, shapes, and what crosses between them.
+
+    steps: those of diagnose.steps. A line has the colour of the device that sends; beside the lines
+    stands what one of them carries in the forward pass of a batch.
+    """
+    boxes = []  # lists of steps: a box begins where something arrives, or with a layer that learns
+    for step in steps:
+        if step.sends or not boxes or (step.learns and any(s.computes for s in boxes[-1])):
+            boxes.append([])
+        boxes[-1].append(step)
+    n, width, height = len(steps[0].shapes), 2.2, 0.5  # of a box, in inches; the axes' unit is an inch
+    left = [2.7 * d for d in range(n)]
+    gaps = np.cumsum([0.0, *(0.85 if box[0].sends else 0.22 for box in boxes[1:])])
+    tops = gaps + height * np.arange(len(boxes))
+    right, bottom = left[-1] + width + 1.2, tops[-1] + height
+    figure = Figure(figsize=(right + 0.2, bottom + 1.0))
+    axes = figure.add_axes([0, 0, 1, 1], xlim=(-0.1, right + 0.1), ylim=(bottom + 0.1, -0.9))
+    axes.set_axis_off()
+    axes.text(right / 2, -0.58, title, ha="center", va="center", fontsize=11, color=INK)
+    for d, x in enumerate(left):
+        axes.text(x, -0.12, f"device {d}", fontsize=9, color=DEVICES[d % len(DEVICES)])
+    for number, (box, top) in enumerate(zip(boxes, tops, strict=True)):
+        arriving = box[0].sends
+        for d in range(len(box[-1].shapes)):
+            _draw_box(axes, left[d], top, width, height, box, d)
+            arriving = {(d, d): 0} | arriving
+        for i, j in arriving if number else ():
+            # What arrives in one box arrives side by side, in the order of its senders.
+            start, end = left[i] + width / 2, left[j] + width / 2 + 0.3 * (i - j)
+            arrow = dict(arrowstyle="-|>", color=DEVICES[i % len(DEVICES)], lw=1.2, shrinkA=0, shrinkB=0)
+            axes.annotate("", (end, top), (start, tops[number - 1] + height), arrowprops=arrow)
+        if sends := box[0].sends:
+            amount = " or ".join(f"{size / 1e6:.2f}" for size in sorted(set(sends.values()))) + " MB"
+            both = all((j, i) in sends for i, j in sends)
+            text = (f"{amount}\neach way" if both else f"{amount}\none way") if number else f"a copy each:\n{amount}"
+            y = top - 0.42 if number else height / 2
+            axes.text(left[-1] + width + 0.2, y, text, va="center", fontsize=9, color=INK)
+    figure.savefig(path, dpi=110)
+
+
+def _draw_box(axes, x, y, width, height, box, d):
+    """A layer and its shape in column d; in the line below, what follows it and the shape at the end."""
+    axes.add_patch(Rectangle((x, y), width, height, facecolor="white", edgecolor=DEVICES[d % len(DEVICES)], lw=1.3))
+    first, *rest = [step for step in box if step.computes] or box
+    shape, last = (" × ".join(map(str, step.shapes[d])) for step in (first, box[-1]))
+    below = ", ".join(step.name.rstrip("0123456789") for step in rest) + (f": {last}" if last != shape else "")
+    upper = y + height * (0.3 if rest else 0.5)
+    name = first.name if first.computes else "all"
+    axes.text(x + 0.1, upper, name, weight="bold", va="center", fontsize=9, color=INK)
+    axes.text(x + width - 0.1, upper, shape, va="center", ha="right", fontsize=9, color=INK)
+    axes.text(x + 0.1, y + height * 0.74, below, va="center", fontsize=7.5, color=INK)

@@ -18,9 +18,16 @@ own GPU. They see each other's channels only in conv3 and in the fully connected
             ----------------- gather -----------------
     fc8                   1000                        (whole on the first device, as in 2012)
 
+fc8 can be split as well: then fc7 ends in an all_gather, and a gather brings the logits together.
+
 With one device the same network is a chain of *grouped* convolutions and normalisations: `groups`
 runs of channels that ignore each other, just all in one place. The weights are the same arrays,
 so a checkpoint of either loads into the other.
+
+With more devices than groups (four for the two groups, say) each group has a run of devices, and each
+of them a run of the group's filters. They need all channels of their group: so an all_gather within
+the group goes before conv2, conv4 and conv5, and LRN borrows from the devices next to it the two
+channels that its windows reach into.
 
 Images of 224 x 224 give conv1 55 x 55 places. The 2012 code found them by rounding up; here a
 padding of 2 does, as in PyTorch's AlexNet.
@@ -29,7 +36,7 @@ padding of 2 does, as in PyTorch's AlexNet.
 from tinynet import nn
 from tinynet.models.recipes import RECIPES
 from tinynet.nn.module import whole_shape
-from tinynet.parallel import AllGather, Gather, Sharded, broadcast
+from tinynet.parallel import AllGather, Gather, Sharded, ShardedDropout, ShardedNorm, broadcast, check_devices
 from tinynet.windows import output_size
 
 
@@ -39,18 +46,21 @@ class DropoutOf2012(nn.Dropout):
     nn.Dropout scales by 1 / (1 - p) in training; times 1 - p, always, that is the same.
     """
 
-    def forward(self, x):
-        return super().forward(x) * (1 - self.p)
+    def forward(self, x, *place):
+        return super().forward(x, *place) * (1 - self.p)
 
 
 class AlexNet(nn.Module):
     """images (N, 3, size, size) -> logits (N, classes), on devices[0].
 
-    classes: number of outputs. devices: one or more, each holding groups / len(devices) groups.
+    classes: number of outputs. devices: one or more, of one kind. Each holds groups / len(devices) groups,
+    or len(devices) / groups of them share a group: one must divide the other, and their number
+    the channels of each layer.
     width: multiplies every hidden layer's channels (1.0: the paper's 60,965,224 parameters at
     1000 classes). image_size: of the square crops. recipe: a Recipe; sets LRN's constants and the
     initial weights, which are drawn from the generator that tinynet.manual_seed seeds and do not
-    depend on the number of devices. dropout: probability in fc6 and fc7.
+    depend on the number of devices. dropout: probability in fc6 and fc7. split_fc8: over the devices,
+    like fc6 and fc7; else fc8 is whole on devices[0].
     """
 
     def __init__(
@@ -62,15 +72,23 @@ class AlexNet(nn.Module):
         image_size=224,
         recipe=RECIPES["paper"],
         dropout=0.5,
+        split_fc8=False,
     ):
+        check_devices("AlexNet", devices)
         n = len(devices)
-        if groups % n:
+        if groups % n and n % groups:
             raise ValueError(f"AlexNet: {n} devices cannot share groups={groups} evenly")
         self.devices, self.groups, self.image_size = tuple(devices), groups, image_size
-        own = groups // n  # groups a device
+        own, together = max(groups // n, 1), max(n // groups, 1)  # groups a device, devices a group
+        columns = n // together  # that ignore each other
         c1, c2, c3, c4, c5 = (self.channels(c, width) for c in (96, 256, 384, 384, 256))
         f6 = f7 = self.channels(4096, width)
         side = self.final_side(image_size)
+
+        shared = dict(conv1=c1, conv2=c2, conv3=c3, conv4=c4, conv5=c5, fc6=f6, fc7=f7)
+        for name, K in (shared | {"fc8": classes} if split_fc8 else shared).items():
+            if K % n:
+                raise ValueError(f"AlexNet: {n} devices cannot share the {K} outputs of {name} evenly")
 
         def conv(C, K, kernel, groups, **geometry):
             return self.spread(lambda: nn.Conv2d(C, K // n, kernel, groups=groups, **geometry))
@@ -79,42 +97,51 @@ class AlexNet(nn.Module):
             return self.spread(lambda: nn.Linear(C, K // n))
 
         def lrn():
-            return self.spread(lambda: nn.LocalResponseNorm(groups=own, **recipe.lrn))
+            return ShardedNorm([nn.LocalResponseNorm(groups=own, **recipe.lrn) for _ in devices], together)
 
         def each(layer):
             return self.spread(lambda: layer)
 
-        drop = (DropoutOf2012 if recipe.halve_in_evaluation else nn.Dropout)(dropout)
+        def drop():
+            return ShardedDropout([(DropoutOf2012 if recipe.halve_in_evaluation else nn.Dropout)(dropout)] * n)
+
+        meet = AllGather(together)  # of each group; with one device a group there is nothing to do
         relu, pool = nn.ReLU(), nn.MaxPool2d(3, stride=2)
         self.steps = [
             ("conv1", conv(3, c1, 11, 1, stride=4, padding=2)),
             ("relu1", each(relu)),
             ("lrn1", lrn()),
             ("pool1", each(pool)),
-            ("conv2", conv(c1 // n, c2, 5, own, padding=2)),
+            ("meet1", meet),
+            ("conv2", conv(c1 // columns, c2, 5, own, padding=2)),
             ("relu2", each(relu)),
             ("lrn2", lrn()),
             ("pool2", each(pool)),
             ("join2", AllGather()),
             ("conv3", conv(c2, c3, 3, 1, padding=1)),
             ("relu3", each(relu)),
-            ("conv4", conv(c3 // n, c4, 3, own, padding=1)),
+            ("meet3", meet),
+            ("conv4", conv(c3 // columns, c4, 3, own, padding=1)),
             ("relu4", each(relu)),
-            ("conv5", conv(c4 // n, c5, 3, own, padding=1)),
+            ("meet4", meet),
+            ("conv5", conv(c4 // columns, c5, 3, own, padding=1)),
             ("relu5", each(relu)),
             ("pool5", each(pool)),
             ("flat5", each(nn.Flatten())),
             ("join5", AllGather()),
             ("fc6", fully_connected(c5 * side * side, f6)),
             ("relu6", each(relu)),
-            ("drop6", each(drop)),
+            ("drop6", drop()),
             ("join6", AllGather()),
             ("fc7", fully_connected(f6, f7)),
             ("relu7", each(relu)),
-            ("drop7", each(drop)),
-            ("join7", Gather(devices[0])),
-            ("fc8", Sharded([nn.Linear(f7, classes).to(devices[0])])),
+            ("drop7", drop()),
         ]
+        to_first = Gather(devices[0])
+        if split_fc8:
+            self.steps += [("join7", AllGather()), ("fc8", fully_connected(f7, classes)), ("join8", to_first)]
+        else:
+            self.steps += [("join7", to_first), ("fc8", Sharded([nn.Linear(f7, classes).to(devices[0])]))]
         for name, layer in self.steps:
             setattr(self, name, layer)  # where Module finds the parameters
         shapes = {name: whole_shape(parts) for name, parts in self.named_arrays()}

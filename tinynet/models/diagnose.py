@@ -1,8 +1,11 @@
-"""What a network is, and what is wrong with it: the layer table, the signal check, the autopsy."""
+"""What a network is, and what is wrong with it: the layer table, what crosses, the signal check, the autopsy."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from tinynet.autograd import no_grad, tensor
+from tinynet.parallel import Sharded
 
 
 def layer_table(model):
@@ -28,6 +31,40 @@ def layer_table(model):
         total_parameters, total_macs = total_parameters + sum(parts), total_macs + macs
     lines.append(f"{'total':6} {'':24} {total_parameters:12,} {'':12} {total_macs / 1e6:8.2f}")
     return "\n".join(lines)
+
+
+@dataclass
+class Step:
+    """One step of AlexNet: what it puts out, and what it sends from device to device for that.
+
+    shapes: of the outputs for one image, one a device. computes: False for a step that only moves.
+    learns: whether it has weights. sends: {(i, j): bytes} that the i-th device sends to the j-th in the
+    forward pass of a batch. Backward, j sends as many to i: a collective's transpose runs its ways in reverse.
+    """
+
+    name: str
+    shapes: list
+    computes: bool
+    learns: bool
+    sends: dict
+
+
+def steps(model, batch_size):
+    """AlexNet's own account of itself: a list of Step, in order, in float32.
+
+    The first is `images`: each device sees all of them, and as nobody asks for their gradient, nothing
+    comes back there.
+    """
+    n, size, outputs = len(model.devices), model.image_size, {}
+    run(model, np.zeros((1, 3, size, size), np.float32), lambda name, xs: outputs.update({name: xs}))
+    to_others = {(0, i): batch_size * 3 * size * size * 4 for i in range(1, n)}
+    found, before = [Step("images", [(3, size, size)] * n, True, False, to_others)], []
+    for name, layer in model.steps:
+        sends = {way: batch_size * numbers * 4 for way, numbers in layer.sends(before).items()}
+        before = outputs[name]
+        shapes = [x.shape[1:] for x in before]
+        found.append(Step(name, shapes, isinstance(layer, Sharded), any(True for _ in layer.parameters()), sends))
+    return found
 
 
 def signal_share(model, images):

@@ -187,11 +187,13 @@ class LocalResponseNorm(Module):
 
 
 class Dropout(Module):
+    first_row = 0  # the number, in the whole batch, of the first image here: for one that is shared out
+
     def __init__(self, p=0.5):
         self.p = p
 
-    def forward(self, x):
-        return F.dropout(x, self.p, self.training)
+    def forward(self, x, key=None, columns=None, first_column=0):  # the last three: parallel.ShardedDropout's
+        return F.dropout(x, self.p, self.training, key, columns, first_column, self.first_row)
 
     def extra_repr(self):
         return f"p={self.p}"

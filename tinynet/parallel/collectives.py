@@ -1,21 +1,28 @@
 """The operations that move arrays between devices. Nothing else does.
 
 Each is linear, and its backward pass is its transpose: where forward copies, backward adds up;
-where forward puts pieces side by side, backward cuts.
+where forward puts pieces side by side, backward cuts. So they come in pairs:
 
     forward                                              backward
-    broadcast:   y_d = x on every device d               dx = sum over d of dy_d
-    all_gather:  y_d = [x_0 | x_1 | ...] on every d      dx_i = sum over d of (part i of dy_d)
-    gather:      y   = [x_0 | x_1 | ...] on one device   dx_i = part i of dy
+    broadcast:   y_d = x on every device d               reduce:   dx = sum over d of dy_d
+    reduce:      y = sum over d of x_d, on one device    broadcast:  dx_d = dy
+    scatter:     y_d = part d of x                       gather:  dx = [dy_0 | dy_1 | ...]
+    gather:      y   = [x_0 | x_1 | ...] on one device   scatter:  dx_d = part d of dy
+    all_gather:  y_d = [x_0 | x_1 | ...] on every d      reduce-scatter:  dx_i = sum over d of (part i of dy_d)
+    halo:        y_d = [end of x_(d-1) | x_d | start of x_(d+1)]
+                                                         the borrowed ends' dy go home and are added there
 
-The sum in all_gather's second line is what two columns of AlexNet send each other before conv3:
+The sum in all_gather's line is what two columns of AlexNet send each other before conv3:
 device 0 used both halves of the channels, so it holds a part of the gradient of device 1's half.
+What a forward pass sends from i to j, its transpose sends from j to i: the same number of bytes.
+
+Devices are of one kind: all `cpu`, all `cuda`, or all `emu`. One may come several times.
 """
 
 from itertools import accumulate, pairwise
 
 from tinynet.autograd import Function
-from tinynet.backend import array_module, device_of, to_device, use_device
+from tinynet.backend import array_module, check_device, device_of, to_device, use_device
 
 
 class Broadcast(Function):
@@ -26,10 +33,53 @@ class Broadcast(Function):
 
     def forward(self, x):
         self.home = device_of(x)
-        return tuple(to_device(x, device) for device in self.devices)
+        return copies(x, self.devices)
 
     def backward(self, *dys):
         return add_up(dys, self.home)
+
+
+class Reduce(Function):
+    crosses_devices = True
+
+    def __init__(self, device):
+        self.device = device
+
+    def forward(self, *xs):
+        self.homes = [device_of(x) for x in xs]
+        return add_up(xs, self.device)
+
+    def backward(self, dy):
+        return copies(dy, self.homes)
+
+
+class Scatter(Function):
+    crosses_devices = True
+
+    def __init__(self, devices, axis):
+        self.devices, self.axis = devices, axis
+
+    def forward(self, x):
+        self.home = device_of(x)
+        each = x.shape[self.axis] // len(self.devices)
+        return take_apart(x, cuts([each] * len(self.devices), self.axis), self.devices)
+
+    def backward(self, *dys):
+        return join(dys, self.axis, self.home)
+
+
+class Gather(Function):
+    crosses_devices = True
+
+    def __init__(self, device, axis):
+        self.device, self.axis = device, axis
+
+    def forward(self, *xs):
+        self.cuts, self.homes = cuts(lengths(xs, self.axis), self.axis), [device_of(x) for x in xs]
+        return join(xs, self.axis, self.device)
+
+    def backward(self, dy):
+        return take_apart(dy, self.cuts, self.homes)
 
 
 class AllGather(Function):
@@ -39,7 +89,7 @@ class AllGather(Function):
         self.axis = axis
 
     def forward(self, *xs):
-        self.cuts, self.homes = cuts(xs, self.axis), [device_of(x) for x in xs]
+        self.cuts, self.homes = cuts(lengths(xs, self.axis), self.axis), [device_of(x) for x in xs]
         whole = {device: join(xs, self.axis, device) for device in dict.fromkeys(self.homes)}
         return tuple(whole[device] for device in self.homes)
 
@@ -50,32 +100,61 @@ class AllGather(Function):
         )
 
 
-class Gather(Function):
+class Halo(Function):
     crosses_devices = True
 
-    def __init__(self, device, axis):
-        self.device, self.axis = device, axis
+    def __init__(self, width, axis):
+        self.axis = axis
+        self.width, self.first, self.last = width, span(0, width, axis), span(-width, None, axis)
 
     def forward(self, *xs):
-        self.cuts, self.homes = cuts(xs, self.axis), [device_of(x) for x in xs]
-        return join(xs, self.axis, self.device)
+        ys, self.homes = [], [device_of(x) for x in xs]
+        for d, x in enumerate(xs):
+            left = [piece(y, self.last) for y in xs[:d][-1:]]  # none at the ends
+            right = [piece(y, self.first) for y in xs[d + 1 :][:1]]
+            ys.append(join([*left, x, *right], self.axis, self.homes[d]))
+        return tuple(ys)
 
-    def backward(self, dy):
-        return tuple(
-            to_device(piece(dy, cut), home) for cut, home in zip(self.cuts, self.homes, strict=True)
-        )
+    def backward(self, *dys):
+        dxs = []
+        for d, (dy, home) in enumerate(zip(dys, self.homes, strict=True)):
+            start, stop = self.width * (d > 0), dy.shape[self.axis] - self.width * (d < len(dys) - 1)
+            with use_device(home):
+                dx = dy[span(start, stop, self.axis)].copy()
+                if d > 0:
+                    dx[self.first] += to_device(piece(dys[d - 1], self.last), home)
+                if d < len(dys) - 1:
+                    dx[self.last] += to_device(piece(dys[d + 1], self.first), home)
+            dxs.append(dx)
+        return tuple(dxs)
 
 
-def cuts(xs, axis):
-    """The slices that take the whole apart into pieces shaped like `xs`."""
-    edges = list(accumulate((x.shape[axis] for x in xs), initial=0))
-    before = (slice(None),) * axis
-    return [(*before, slice(a, b)) for a, b in pairwise(edges)]
+def span(start, stop, axis):
+    """The slice from start to stop along `axis`."""
+    return (*[slice(None)] * axis, slice(start, stop))
+
+
+def lengths(xs, axis):
+    return [x.shape[axis] for x in xs]
+
+
+def cuts(lengths, axis):
+    """The slices that take the whole apart into pieces of these lengths."""
+    return [span(a, b, axis) for a, b in pairwise(accumulate(lengths, initial=0))]
 
 
 def piece(x, cut):
     with use_device(device_of(x)):
         return x[cut]
+
+
+def copies(x, devices):
+    return tuple(to_device(x, device) for device in devices)
+
+
+def take_apart(x, cuts, devices):
+    """Each piece of x on its own device."""
+    return tuple(to_device(piece(x, cut), device) for cut, device in zip(cuts, devices, strict=True))
 
 
 def join(xs, axis, device):
@@ -98,29 +177,72 @@ def add_up(xs, device):
 
 
 def broadcast(x, devices):
-    """The tensor x on each of `devices`: a list of tensors. Backward adds up their cotangents."""
+    """The tensor x on each of `devices`: a list of tensors. Backward is reduce's forward: a sum."""
+    check_devices("broadcast", [x.device, *devices])
     return list(Broadcast(devices)(x))
+
+
+def reduce(xs, device):
+    """The sum of tensors of one shape, one a device, on one `device`. Backward is broadcast's forward."""
+    shapes = [x.shape for x in xs]
+    if len(set(shapes)) != 1:
+        raise ValueError(f"reduce: all must have one shape, got shapes {shapes}")
+    check_devices("reduce", [device, *(x.device for x in xs)])
+    return Reduce(device)(*xs)
+
+
+def scatter(x, devices, axis=1):
+    """Part d of x, cut evenly along `axis`, on device d: a list of tensors. Backward is gather's forward.
+
+    ValueError where the axis's length does not divide by the number of devices.
+    """
+    check_devices("scatter", [x.device, *devices])
+    if not 0 <= axis < x.ndim or x.shape[axis] % len(devices):
+        raise ValueError(f"scatter: {len(devices)} devices cannot share axis {axis} of shape {x.shape} evenly")
+    return list(Scatter(devices, axis)(x))
+
+
+def gather(xs, device, axis=1):
+    """All pieces joined along `axis` on one `device`. Backward is scatter's forward: each piece goes home."""
+    check_pieces("gather", xs, axis)
+    check_devices("gather", [device, *(x.device for x in xs)])
+    return Gather(device, axis)(*xs)
 
 
 def all_gather(xs, axis=1):
     """Every device gets all pieces, joined along `axis`: [(N, C_i, ...)] -> [(N, sum C_i, ...)].
 
-    xs: one tensor a device, alike but for the length of `axis`. Backward returns to each device
-    the sum of what all of them send back for its piece. ValueError where shapes do not fit.
+    xs: one tensor a device, alike but for the length of `axis`. Backward (a reduce-scatter) returns to
+    each device the sum of what all of them send back for its piece. ValueError where shapes do not fit.
     """
     check_pieces("all_gather", xs, axis)
-    whole = AllGather(axis)(*xs)
-    return list(whole) if isinstance(whole, tuple) else [whole]
+    check_devices("all_gather", [x.device for x in xs])
+    return list(AllGather(axis)(*xs))
 
 
-def gather(xs, device, axis=1):
-    """All pieces joined along `axis` on one `device`. Backward returns each piece of the cotangent."""
-    check_pieces("gather", xs, axis)
-    return Gather(device, axis)(*xs)
+def halo(xs, width, axis=1):
+    """Each piece with the nearest `width` places of the pieces next to it; the two ends have one neighbour.
+
+    For windows that look past the edge of a piece. Backward sends the cotangents of what was borrowed
+    back to its owner, who adds them. ValueError where a piece is narrower than `width`.
+    """
+    check_pieces("halo", xs, axis)
+    check_devices("halo", [x.device for x in xs])
+    if any(x.shape[axis] < width for x in xs):
+        raise ValueError(f"halo: width {width} is more than a piece has along axis {axis}, {lengths(xs, axis)}")
+    return list(Halo(width, axis)(*xs)) if width else list(xs)
 
 
 def check_pieces(op, xs, axis):
     shapes = [x.shape for x in xs]
     others = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
-    if len(others) != 1 or any(len(shape) <= axis for shape in shapes):
+    if len(others) != 1 or any(not 0 <= axis < len(shape) for shape in shapes):
         raise ValueError(f"{op}: pieces may differ along axis {axis} only, got shapes {shapes}")
+
+
+def check_devices(op, devices):
+    """All are of one kind, and there is one: what moves between kinds would move over the host, unseen."""
+    kinds = {check_device(device).partition(":")[0]: device for device in reversed(devices)}
+    if len(kinds) != 1:
+        named = " and ".join(reversed(kinds.values())) or "none"
+        raise ValueError(f"{op}: devices must be of one kind, got {named}")
