@@ -1,6 +1,5 @@
-// CUDA's words in plain C++: every kernel is compiled behind this file.
-//
-// A kernel is compiled as it is, but for what no macro can express; that source.py has rewritten before.
+// CUDA's words in plain C++. Every kernel is compiled behind this file, as it is but for what no macro can
+// express, which source.py has rewritten before. What threads do together is done in runtime.cpp.
 
 #pragma once
 
@@ -8,6 +7,8 @@
 
 #include <math.h>
 #include <stddef.h>
+
+#include <utility>
 
 #define TINYNET_EMULATOR 1
 #define __CUDA_ARCH__ 900  // what Device.compute_capability says
@@ -161,7 +162,9 @@ template <class T> T shuffle(const char *what, unsigned mask, T value, int from,
 
 }  // namespace emulator
 
-inline int __syncthreads_count(int yes, EMULATOR_LINE) { return emulator::vote("__syncthreads_count", yes, line).count; }
+inline int __syncthreads_count(int yes, EMULATOR_LINE) {
+    return emulator::vote("__syncthreads_count", yes, line).count;
+}
 inline int __syncthreads_or(int yes, EMULATOR_LINE) { return emulator::vote("__syncthreads_or", yes, line).count > 0; }
 inline int __syncthreads_and(int yes, EMULATOR_LINE) {
     emulator::Vote all = emulator::vote("__syncthreads_and", yes, line);
@@ -465,14 +468,10 @@ template <> struct Describe<void *> {
     static constexpr Parameter parameter() { return {0, sizeof(void *), true, '?', 1}; }
 };
 
-template <class... Ts> struct List {};
-template <int...> struct Numbers {};
-template <int n, int... i> struct UpTo : UpTo<n - 1, n - 1, i...> {};
-template <int... i> struct UpTo<0, i...> { using type = Numbers<i...>; };
-
 template <class... Ts> struct Kernel {
     Parameter parameters[sizeof...(Ts) + 1];
     size_t bytes = 0;
+    static constexpr std::index_sequence_for<Ts...> numbers{};
 
     constexpr Kernel() : parameters{Describe<Ts>::parameter()...} {
         constexpr size_t alignments[] = {alignof(Ts)..., 1};
@@ -482,11 +481,8 @@ template <class... Ts> struct Kernel {
             bytes += parameters[i].size;
         }
     }
-    template <int... i> void call(void (*kernel)(Ts...), char *arguments, Numbers<i...>) const {
+    template <size_t... i> void call(void (*kernel)(Ts...), char *arguments, std::index_sequence<i...>) const {
         kernel(*reinterpret_cast<Ts *>(arguments + parameters[i].offset)...);
-    }
-    void call(void (*kernel)(Ts...), char *arguments) const {
-        call(kernel, arguments, typename UpTo<sizeof...(Ts)>::type());
     }
     constexpr Description description(int most_threads) const {
         return {sizeof...(Ts), most_threads, bytes, parameters};
@@ -501,4 +497,6 @@ template <class... Ts> Kernel<Ts...> kernel_of(void (*)(Ts...));
     static constexpr decltype(emulator::kernel_of(name)) emulator_kernel_##name;                                      \
     extern "C" EMULATOR_EXPORT const emulator::Description emulator_description_##name =                              \
         emulator_kernel_##name.description(emulator::first(__VA_ARGS__));                                             \
-    extern "C" EMULATOR_EXPORT void emulator_enter_##name(char *arguments) { emulator_kernel_##name.call(name, arguments); }
+    extern "C" EMULATOR_EXPORT void emulator_enter_##name(char *arguments) {                                          \
+        emulator_kernel_##name.call(name, arguments, emulator_kernel_##name.numbers);                                 \
+    }

@@ -13,13 +13,15 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-#if defined(__x86_64__) && !defined(EMULATOR_UCONTEXT)
+#if (defined(__x86_64__) || defined(__aarch64__)) && !defined(EMULATOR_UCONTEXT)
 
+// The ABI says that a function may change all registers but a few. So a fiber that has been left is no more than
+// its stack, with these few and the address to return to on top.
 struct Context { void *stack_pointer; };
-
-// The ABI says that a function may change all registers but six. So a fiber that has been left is no more than
-// its stack, with these six and the address to return to on top.
 extern "C" void emulator_switch_context(Context *from, Context *to) __asm__("emulator_switch_context");
+
+#ifdef __x86_64__
+constexpr int WORDS = 8, RETURN = 6;  // on top of the stack, and which of them is the address to return to
 asm(R"(
 .text
 emulator_switch_context:
@@ -39,15 +41,49 @@ emulator_switch_context:
     popq %rbp
     ret
 )");
+#else
+constexpr int WORDS = 20, RETURN = 11;
+asm(R"(
+.text
+.balign 4
+emulator_switch_context:
+    sub sp, sp, #160
+    stp x19, x20, [sp, #0]
+    stp x21, x22, [sp, #16]
+    stp x23, x24, [sp, #32]
+    stp x25, x26, [sp, #48]
+    stp x27, x28, [sp, #64]
+    stp x29, x30, [sp, #80]
+    stp d8, d9, [sp, #96]
+    stp d10, d11, [sp, #112]
+    stp d12, d13, [sp, #128]
+    stp d14, d15, [sp, #144]
+    mov x9, sp
+    str x9, [x0]
+    ldr x9, [x1]
+    mov sp, x9
+    ldp x19, x20, [sp, #0]
+    ldp x21, x22, [sp, #16]
+    ldp x23, x24, [sp, #32]
+    ldp x25, x26, [sp, #48]
+    ldp x27, x28, [sp, #64]
+    ldp x29, x30, [sp, #80]
+    ldp d8, d9, [sp, #96]
+    ldp d10, d11, [sp, #112]
+    ldp d12, d13, [sp, #128]
+    ldp d14, d15, [sp, #144]
+    add sp, sp, #160
+    ret
+)");
+#endif
 
 static void switch_context(Context *from, Context *to) { emulator_switch_context(from, to); }
 
 // The stack looks as if `start` had left it before its first instruction.
 static void prepare_context(Context *context, char *stack, size_t size, void (*start)()) {
-    void **top = reinterpret_cast<void **>(stack + size);
-    *--top = nullptr;  // where start would return to
-    *--top = reinterpret_cast<void *>(start);
-    for (int i = 0; i < 6; i++) *--top = nullptr;
+    void **top = reinterpret_cast<void **>(stack + size) - WORDS;
+    for (int i = 0; i < WORDS; i++) top[i] = nullptr;
+    top[RETURN] = reinterpret_cast<void *>(start);
     context->stack_pointer = top;
 }
 

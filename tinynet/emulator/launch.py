@@ -107,7 +107,7 @@ class RawKernel:
             block=block,
             dynamic_bytes=shared_mem,
             shared_limit=SHARED if self._most_dynamic is None else MAX_SHARED,
-            workers=1 if mode.debug or mode.shuffle is not None else runtime.WORKERS,
+            workers=runtime.WORKERS if mode == modes.Mode() else 1,
             shuffle=mode.shuffle is not None,
             seed=mode.shuffle or 0,
             print_now=mode.debug,

@@ -72,7 +72,7 @@ struct Thread {
     Index index;
     Fiber *fiber;  // null: it has not begun
     enum { CAN_RUN, AT_BARRIER, AT_WARP_BARRIER, ENDED } state;
-    Meeting meeting;  // what it waits in
+    const Meeting *meeting;  // what it waits in, on its own stack
 };
 
 struct Piece {  // of shared memory; the dynamic one has no key
@@ -234,7 +234,7 @@ void Worker::thread_ended() {
 
 void Worker::barrier(const Meeting &meeting) {
     running->state = Thread::AT_BARRIER;
-    running->meeting = meeting;
+    running->meeting = &meeting;
     at_barrier++;
     if (at_barrier == count - ended) finish_barrier();
     if (running->state != Thread::CAN_RUN || launch->shuffle) run_next();
@@ -245,9 +245,9 @@ void Worker::finish_barrier() {
     for (int i = 0; i < count; i++) {
         brought[i] = nullptr;
         if (threads[i].state == Thread::ENDED) continue;
-        const Meeting &meeting = threads[i].meeting;
+        const Meeting &meeting = *threads[i].meeting;
         if (!first) first = &meeting;
-        if (meeting.line.number != first->line.number || strcmp(meeting.line.file, first->line.file))
+        if (!(meeting.line == first->line))
             fail("block " + text(blockIdx) + ": its threads wait at different barriers: " + who_waits());
         brought[i] = meeting.mine;
     }
@@ -263,7 +263,7 @@ void Worker::warp_barrier(const Meeting &meeting) {
         fail_at(meeting.line, std::string(meeting.what) + " is called by lane " + std::to_string(lane) +
                                   ", which its mask does not name");
     running->state = Thread::AT_WARP_BARRIER;
-    running->meeting = meeting;
+    running->meeting = &meeting;
     at_warp_barrier[warp] |= 1u << lane;
     int width = count - warp * WARP;  // the last warp of a block may be short
     unsigned named = width < WARP ? meeting.mask & ((1u << width) - 1) : meeting.mask;
@@ -275,13 +275,14 @@ void Worker::warp_barrier(const Meeting &meeting) {
 }
 
 void Worker::finish_warp_barrier(Thread *lanes, unsigned named) {
-    const Meeting &ours = running->meeting;
+    const Meeting &ours = *running->meeting;
     void *of_lane[WARP] = {};
     for (int i = 0; i < WARP; i++) {
         if (!(named >> i & 1)) continue;
-        const Meeting &meeting = lanes[i].meeting;
+        const Meeting &meeting = *lanes[i].meeting;
         if (meeting.mask != ours.mask || strcmp(meeting.what, ours.what))
-            fail("block " + text(blockIdx) + ": lanes that a mask names must make the same call with the same mask: " + who_waits());
+            fail("block " + text(blockIdx) + ": lanes that a mask names must make the same call with the same mask: " +
+                 who_waits());
         of_lane[i] = meeting.mine;
     }
     if (ours.combine) ours.combine(of_lane, WARP);
@@ -303,7 +304,7 @@ std::string Worker::who_waits() {
         const Thread *first;
         int size;
         bool has(const Thread &thread) const {
-            const Meeting &a = first->meeting, &b = thread.meeting;
+            const Meeting &a = *first->meeting, &b = *thread.meeting;
             return a.line.number == b.line.number && a.mask == b.mask && !strcmp(a.what, b.what);
         }
     };
@@ -322,8 +323,8 @@ std::string Worker::who_waits() {
         if (!result.empty()) result += "; ";
         result += "thread " + text(first.index);
         if (group.size > 1) result += " and " + std::to_string(group.size - 1) + " more";
-        result += (group.size > 1 ? " wait in " : " waits in ") + std::string(first.meeting.what);
-        result += " at " + text(first.meeting.line);
+        result += (group.size > 1 ? " wait in " : " waits in ") + std::string(first.meeting->what);
+        result += " at " + text(first.meeting->line);
     }
     return ended ? result + "; " + std::to_string(ended) + (ended == 1 ? " has ended" : " have ended") : result;
 }

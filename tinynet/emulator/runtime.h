@@ -35,6 +35,7 @@ struct Line {
     static constexpr Line here(const char *file = __builtin_FILE(), int number = __builtin_LINE()) {
         return {file, number};
     }
+    bool operator==(const Line &other) const { return number == other.number && file == other.file; }
 };
 
 // A call in which threads wait for each other. The last to come calls combine(mine, count), if there is one, on

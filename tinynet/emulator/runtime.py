@@ -9,8 +9,7 @@ from tinynet.emulator import compiler
 
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-# macOS wants to be told that a library's functions may come from elsewhere.
-SHARED_LIBRARY = ["-shared", *(["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else [])]
+MACOS = sys.platform == "darwin"
 
 
 class Launch(ctypes.Structure):  # runtime.h says what is what
@@ -51,15 +50,18 @@ class Description(ctypes.Structure):  # there too
 
 @functools.cache
 def runtime():
-    flags = [*compiler.FLAGS, "-O2", "-g", *SHARED_LIBRARY]
+    name = ["-install_name", "@rpath/library.so"] if MACOS else []
+    flags = [*compiler.FLAGS, "-O2", "-g", "-shared", *name]
     path = compiler.build("library.so", compiler.source_of("runtime.cpp"), flags)
-    return ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)  # global: where kernels look for its functions
+    return ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)  # global: where kernels find its functions
 
 
 def load(text, flags, original):
     """The library made from a translated .cu file."""
-    runtime()
-    return ctypes.CDLL(str(compiler.build("library.so", text, [*compiler.FLAGS, *flags, *SHARED_LIBRARY], original)))
+    path = runtime()._name
+    link = [path, f"-Wl,-rpath,{os.path.dirname(path)}"] if MACOS else []  # which has to know where to find them
+    flags = [*compiler.FLAGS, *flags, "-shared", *link]
+    return ctypes.CDLL(str(compiler.build("library.so", text, flags, original)))
 
 
 def run(launch):

@@ -29,10 +29,11 @@ def build(text, original):
         runner = compiler.source_of("runtime.cpp", "sanitized.cpp")
         object_ = compiler.build("runner.o", runner, [*compiler.FLAGS, *FLAGS, "-c"])
     except compiler.CompileError as error:
-        command, _ = compiler.compiler()
+        command = " ".join(compiler.compiler()[0])
+        said = next((line for line in str(error).splitlines() if "error" in line), "nothing")
         raise RuntimeError(
-            f"emulator.mode(sanitize=True) needs a compiler with an address sanitizer, g++ or clang++; "
-            f"{' '.join(command)} says: {str(error).splitlines()[-1]}"
+            "emulator.mode(sanitize=True) needs a compiler with an address sanitizer, g++ or clang++; "
+            f"{command} says: {said}"
         ) from None
     return compiler.build("program", text, [*compiler.FLAGS, *FLAGS, "-rdynamic", str(object_), "-ldl"], original)
 
@@ -132,9 +133,10 @@ def position(address, names, report):
         return f"at {address:#x}, where nothing is"
     low, high = (int(text, 16) for text in region.groups())
     name = "shared memory" if "Worker::add_piece" in report else "some memory"
-    for (start, end), argument in zip(re.findall(r"^array (\w+) (\w+)$", report, re.M), names, strict=True):
-        if int(end, 16) == high:
-            low, name = int(start, 16), argument
+    for span, argument in zip(re.findall(r"^array (\w+) (\w+)$", report, re.M), names, strict=True):
+        start, end = (int(text, 16) for text in span)
+        if low <= start and end <= high:  # it lies in this piece of memory, which may be a little larger
+            low, high, name = start, end, argument
     if address >= high:
         return f"{address - high} bytes behind the end of {name}"
     return f"{low - address} bytes before the beginning of {name}"
