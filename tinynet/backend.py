@@ -109,8 +109,8 @@ def to_device(x, device):
         if there is np:
             return x
     else:
-        with use_device(here):
-            x = there.ascontiguousarray(x)  # one run of bytes to send
+        with use_device(here):  # one run of bytes to send
+            x = x if x.flags.c_contiguous else there.ascontiguousarray(x)  # which would make () into (1,)
     with use_device(device):
         return there.asarray(x)
 

@@ -34,7 +34,8 @@ class Upload:
         if self.places is None:
             return np.empty(shape, dtype)
         size = int(np.prod(shape))
-        memory = self.xp.cuda.alloc_pinned_memory(max(size, 1) * np.dtype(dtype).itemsize)
+        with use_device(self.device):  # a loader's thread would start GPU 0
+            memory = self.xp.cuda.alloc_pinned_memory(max(size, 1) * np.dtype(dtype).itemsize)
         return np.frombuffer(memory, dtype, size).reshape(shape)
 
     def __call__(self, images):

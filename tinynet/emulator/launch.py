@@ -15,7 +15,7 @@ MAX_GRID = (2**31 - 1, 65535, 65535)
 SHARED = 48 * 1024  # bytes of shared memory that any kernel may use
 MAX_SHARED = 227 * 1024  # ... and with max_dynamic_shared_size_bytes
 
-# For how a library is compiled. -march=native gains nothing here, and its code would not run everywhere.
+# -march=native makes some kernels faster and others slower, and its code would not run on every machine.
 OPTIMISE = {"fast": ["-O3"], "debug": ["-O0", "-g3"]}
 
 

@@ -79,8 +79,12 @@ def check(op, **arrays):
         if device_of(a) != device_of(like):
             raise ValueError(f"{op}: {name} is on {device_of(a)} but {first} on {device_of(like)}")
         check_size(op, name, a.shape)
-    xp = array_module(like)
-    return [None if a is None else xp.ascontiguousarray(a) for a in arrays.values()]
+    return [None if a is None else contiguous(a) for a in arrays.values()]
+
+
+def contiguous(a):
+    """The array itself, if it is C-contiguous, else a copy that is. ascontiguousarray makes shape () into (1,)."""
+    return a if a.flags.c_contiguous else array_module(a).ascontiguousarray(a)
 
 
 def check_size(op, name, shape):
