@@ -5,6 +5,7 @@ arguments, data, model, loop, evaluation, figures.
     python examples/alexnet_imagenet.py --data PATH                  # PATH/train/<class>/*.jpg, PATH/val/...
     python examples/alexnet_imagenet.py --data PATH --preset paper   # the run of 2012
     python examples/alexnet_imagenet.py --out runs/NAME --resume     # go on where a run stopped
+    mpiexec -n 4 python examples/alexnet_imagenet.py ...             # four processes share each batch
 """
 
 import argparse
@@ -12,21 +13,24 @@ import dataclasses
 import errno
 import json
 import math
+import os
 import platform
 import signal
 import sys
 import time
+import traceback
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 import tinynet
-from tinynet import checkpoint, data, optim, plot
+from tinynet import checkpoint, data, nn, optim, parallel, plot
 from tinynet import functional as F
 from tinynet.metrics import MetricsFile, hits
-from tinynet.models import RECIPES, AlexNet, diagnose
+from tinynet.models import RECIPES, AlexNet, HybridAlexNet, diagnose
 
 # ------------------------------------------------------------------------------------- arguments
 
@@ -49,6 +53,11 @@ class Options:
     seed: int = 1
     workers: int = 2
     strict: bool = False
+    split_fc8: bool = False
+    parallel: str = "data"
+    patience: float = 45.0
+    scale_lr: bool = False
+    warm_up: int = 0
     checkpoint_every: int = 1000
     stop_after: int = 0
 
@@ -60,15 +69,17 @@ PAPER = dict(
     devices="cpu,cpu", recipe="paper", schedule="plateau", epochs=90, batch_size=128, width=1.0, image_size=224,
     outputs=1000,
 )
-MAY_CHANGE = {"data", "devices", "epochs", "workers", "strict", "checkpoint_every", "stop_after"}
+MAY_CHANGE = {"data", "devices", "epochs", "workers", "strict", "checkpoint_every", "stop_after", "split_fc8",
+              "parallel", "patience"}  # from one part of a run to the next
+MAY_DIFFER = {"data", "devices", "workers"}  # from rank to rank
 
 
 class Stop(Exception):
-    """The run ends here: one line for the user, and the exit code."""
+    """The run ends here: one line for the user, and the exit code. alone: on this rank, not on all at once."""
 
-    def __init__(self, line, code=2):
+    def __init__(self, line, code=2, alone=False):
         super().__init__(line)
-        self.code = code
+        self.code, self.alone = code, alone
 
 
 def parse(argv):
@@ -79,12 +90,19 @@ def parse(argv):
         "imagenette or cifar10 (downloaded)")
     add("--preset", choices=["quick", "paper"], help="quick: for two cores (default); paper: the run of 2012")
     add("--devices", help="cpu; cuda:0; emu:0 (an emulated GPU: slow, to read kernels by); or two, such as "
-        "cpu,cpu or cuda:0,cuda:1: one for each column of channels, as in 2012; or four")
+        "cpu,cpu or cuda:0,cuda:1: one for each column of channels, as in 2012; or four. With mpiexec, one list a "
+        "process of a machine: cuda:0/cuda:1")
+    add("--split-fc8", action="store_true", default=None, help="over the devices; else it is whole on the first")
+    add("--parallel", choices=["data", "hybrid"], help="what the processes of mpiexec share: the batch (default), or "
+        "the batch in the convolutions and the units in the fully connected layers")
+    add("--patience", type=float, metavar="SECONDS", help="for which processes wait for one that does not answer")
     add("--recipe", choices=list(RECIPES), help="initial weights, biases, LRN constants, input scale, rates")
     add("--schedule", choices=["plateau", "step", "cosine"], help="how the rate falls")
     add("--epochs", type=int)
     add("--batch-size", type=int)
     add("--lr", type=float, help="rate at the start (default: the recipe's)")
+    add("--scale-lr", action="store_true", default=None, help="times batch size / 128: linear scaling")
+    add("--warm-up", type=int, metavar="EPOCHS", help="during which the rate rises to its start in a straight line")
     add("--width", type=float, help="times the paper's number of channels")
     add("--image-size", type=int, help="side of the square crops, in pixels")
     add("--seed", type=int)
@@ -97,7 +115,8 @@ def parse(argv):
     add("--evaluate", type=Path, metavar="CHECKPOINT", help="only evaluate it, on --data")
     given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     out, resume, evaluate = (given.pop(name, None) for name in ("out", "resume", "evaluate"))
-    for name in ("epochs", "batch_size", "workers", "checkpoint_every", "stop_after", "lr", "width", "image_size"):
+    for name in ("epochs", "batch_size", "workers", "checkpoint_every", "stop_after", "lr", "width", "image_size",
+                 "patience", "warm_up"):
         if not 0 < given.get(name, 1) < math.inf:
             raise Stop(f"--{name.replace('_', '-')} must be more than 0, got {given[name]}")
     if given.get("seed", 0) < 0:
@@ -125,8 +144,9 @@ def choose(given, state):
         raise Stop(f"{state.path} is a checkpoint, but not of this program")
     stored = state.info["options"]
     for name in given.keys() - MAY_CHANGE:
-        if given[name] != stored[name]:
-            raise Stop(f"{state.path} was trained with {name}={stored[name]}, got {given[name]}")
+        before = stored.get(name, getattr(Options, name))
+        if given[name] != before:
+            raise Stop(f"{state.path} was trained with {name}={before}, got {given[name]}")
     return Options(**stored | {"stop_after": 0} | given)
 
 
@@ -152,9 +172,10 @@ def make_folder(out, options):
 class Run:
     """All that a checkpoint has to bring back. state: a loaded checkpoint, or None for a new run."""
 
-    def __init__(self, options, state=None, training=True):
-        self.options, self.recipe = options, RECIPES[options.recipe]
-        self.devices = options.devices.split(",")
+    def __init__(self, options, ranks, state=None, training=True):
+        self.options, self.recipe, self.ranks = options, RECIPES[options.recipe], ranks
+        self.first = ranks.number == 0  # who prints and saves
+        self.devices = parallel.own_devices(options.devices, ranks)
         self.out = None  # the folder, once all arguments have proved good
         self.side = round(options.image_size * 256 / 224)  # the paper: 224 x 224 out of 256 x 256
         self.train, self.val = data.open_images(options.data, self.side)
@@ -165,18 +186,20 @@ class Run:
             raise Stop(f"{state.path}: the list of files in {self.train.root} has changed since this run began")
         tinynet.manual_seed(options.seed)
         try:
-            self.model = AlexNet(
-                max(len(self.train.classes), options.outputs), self.devices, width=options.width,
-                image_size=options.image_size, recipe=self.recipe,
-            )
+            self.model = self.make_model(self.devices)
+            if ranks.size > 1 and options.parallel == "hybrid":
+                self.model = HybridAlexNet(self.model, ranks)
         except (ValueError, RuntimeError) as error:  # an image too small, a device that is not there
             raise Stop(str(error)) from error
-        groups = self.recipe.parameter_groups(self.model, options.lr, weight_decay=0.0005)
-        self.optimiser = optim.PaperSGD(groups, options.lr, momentum=0.9)
+        self.split = self.model.split_parameters() if isinstance(self.model, HybridAlexNet) else []
+        self.buckets = parallel.Buckets(ranks, own=self.split)
+        lr = options.lr * (options.batch_size / 128 if options.scale_lr else 1)
+        groups = self.recipe.parameter_groups(self.model, lr, weight_decay=0.0005)
+        self.optimiser = optim.PaperSGD(groups, lr, momentum=0.9)
         self.schedule = make_schedule(options, self.optimiser)
         self.step = self.evaluated = 0  # updates made, epochs whose evaluation is done
         if state is None:
-            self.mean, self.colours = colour_statistics(self.train, self.side, options.seed)
+            self.mean, self.colours = colour_statistics(self.train, self.side, options.seed, self.first)
         else:
             checkpoint.restore(state, self.model, self.optimiser if training else None)
             self.mean, self.colours = state.extra["mean"], data.PCAColour(*state.info["colours"])
@@ -187,22 +210,61 @@ class Run:
         self.loader = self.load(self.train, data.Compose([*crop, normalise, data.to_chw]), shuffle=True)
         self.centre = self.load(self.val, self.plain)
         self.ten = self.load(self.val, data.Compose([data.TenCrop(size), normalise, data.to_chw]), crops=10)
+        self.warm_up = optim.LinearWarmup(
+            self.optimiser, min(128 / options.batch_size, 1) if options.scale_lr else 0.1,
+            total_iters=options.warm_up * len(self.loader),
+        ) if options.warm_up else None
         if state and training:
             self.step, self.evaluated = state.info["step"], state.info["evaluated"]
             self.loader.load_state_dict(state.info["loader"])
             self.schedule.load_state_dict(state.info["schedule"])
+            if self.warm_up:
+                self.warm_up.t = self.step  # the rates stored with the schedule have it in them
             if options.epochs != state.info["options"]["epochs"] and options.schedule != "plateau":
                 for group in self.optimiser.param_groups:  # the stored rate is the old curve's
-                    group["lr"] = group["initial_lr"] * self.schedule.factor(self.schedule.t)
+                    warmth = self.warm_up.factor(self.step) if self.warm_up else 1
+                    group["lr"] = group["initial_lr"] * self.schedule.factor(self.schedule.t) * warmth
+
+    def make_model(self, devices):
+        o = self.options
+        return AlexNet(
+            max(len(self.train.classes), o.outputs), devices, width=o.width, image_size=o.image_size,
+            recipe=self.recipe, split_fc8=o.split_fc8,
+        )
+
+    def whole_model(self):
+        """The network with all of its weights on this rank's devices. All ranks ask together."""
+        if not isinstance(self.model, HybridAlexNet):
+            return self.model
+        random = tinynet.backend.generator().bit_generator
+        state, model = random.state, self.make_model(self.devices)
+        random.state = state  # as if no weights had been drawn
+        model.load_state_dict(self.model.state_dict())
+        return model
 
     def load(self, images, transform, shuffle=False, crops=1):
         o, batch_size = self.options, max(self.options.batch_size // crops, 1)
         return data.DataLoader(
             images, batch_size, transform, shuffle, o.seed, o.workers, side=self.side, strict=o.strict,
-            empty=self.upload.empty,
+            empty=self.upload.empty, share=(self.ranks.number, self.ranks.size),
         )
 
+    def facts(self):
+        """What must be the same on all ranks, by name."""
+        facts = {name: value for name, value in dataclasses.asdict(self.options).items() if name not in MAY_DIFFER}
+        facts["the list of training images"] = self.train.digest()
+        facts["the list of validation images"] = self.val.digest()
+        checksum = 0
+        for parameter in self.model.parameters():
+            if parameter not in self.split:
+                checksum = zlib.crc32(parameter.numpy().tobytes(), checksum)
+        facts |= {"the checksum of its weights": checksum, "its tinynet": tinynet.__version__, "its step": self.step}
+        return facts
+
     def save(self):
+        """On rank 0. All ranks call it at the same step: of a hybrid each has a part of the weights."""
+        if not self.first and not isinstance(self.model, HybridAlexNet):
+            return
         info = {
             "options": dataclasses.asdict(self.options),
             "threads": tinynet.backend.WORKERS,
@@ -216,16 +278,16 @@ class Run:
         }
         path = self.out / "checkpoint.safetensors"
         try:
-            checkpoint.save(path, self.model, self.optimiser, info, {"mean": self.mean})
+            checkpoint.save(path, self.model, self.optimiser, info, {"mean": self.mean}, write=self.first)
         except ValueError as error:  # a weight is not finite
-            raise Stop(str(error), 1) from error
+            raise Stop(str(error), 1, alone=True) from error
 
 
-def colour_statistics(images, side, seed):
+def colour_statistics(images, side, seed, show):
     """Mean image and PCA colour noise, fitted on up to 2,000 training images."""
     chosen = np.random.default_rng(seed).permutation(len(images))[:2000]
     sample = []
-    for i in tqdm(np.sort(chosen), desc="mean and colours", unit="image", leave=False):
+    for i in tqdm(np.sort(chosen), desc="mean and colours", unit="image", leave=False, disable=not show):
         try:
             sample.append(images.image(i, side))
         except data.ImageError:
@@ -241,13 +303,13 @@ def make_schedule(options, optimiser):
     return optim.CosineAnnealingLR(optimiser, options.epochs)
 
 
-def describe(run):
+def describe(run, model):
     print(f"{len(run.train):,} training and {len(run.val):,} validation images in {len(run.train.classes)} classes")
-    print(diagnose.layer_table(run.model))
+    print(diagnose.layer_table(model))
     few = [image for _, image in readable(run, run.val, 24)]
     if not few:
-        raise Stop(f"none of 24 images tried in {run.val.root} can be read")
-    shares = diagnose.signal_share(run.model, np.stack(few))
+        raise Stop(f"none of 24 images tried in {run.val.root} can be read", alone=True)
+    shares = diagnose.signal_share(model, np.stack(few))
     print("depends on the image, of each layer's signal: " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items()))
 
 
@@ -260,7 +322,9 @@ def train(run, metrics, interrupted):
     steps = options.epochs * len(loader)
     # To read a loss, the host has to wait until the GPU has finished that step.
     unread, read_every = [], 1 if run.devices[0] == "cpu" else 20
-    with tqdm(total=steps, initial=run.step, unit="step", mininterval=0.5, dynamic_ncols=True) as bar:
+    with tqdm(
+        total=steps, initial=run.step, unit="step", mininterval=0.5, dynamic_ncols=True, disable=not run.first
+    ) as bar:
         while True:
             if loader.epoch > run.evaluated:
                 end_epoch(run, metrics, bar, interrupted)
@@ -268,13 +332,16 @@ def train(run, metrics, interrupted):
                 return
             start, waited, seen = time.perf_counter(), loader.wait_seconds, 0
             for images, labels in loader:
-                loss, logits = forward(run, images, labels)
-                unread.append((run.step + 1, loader.epoch, loss.data, logits.data, labels))
-                seen += len(labels)
+                counts = meet(run, interrupted, len(labels))
+                if sum(counts) == 0:  # not one image of this batch can be read
+                    continue
+                loss, logits = forward(run, images, labels, first_row=sum(counts[: run.ranks.number]))
+                unread.append((run.step + 1, loader.epoch, loss.data, logits.data, labels, sum(counts)))
+                seen += sum(counts)
                 if len(unread) == read_every or loader.position == len(loader):
                     read_results(run, metrics, unread, images)
                     show(run, metrics, bar, seen, time.perf_counter() - start, waited)
-                update(run, loss)
+                update(run, loss, sum(counts))
                 bar.update()
                 stop = interrupted or 0 < options.stop_after <= run.step
                 if stop or run.step % options.checkpoint_every == 0:
@@ -284,31 +351,49 @@ def train(run, metrics, interrupted):
                 read_results(run, metrics, unread, images)
 
 
-def forward(run, images, labels):
-    run.model.train()
+def meet(run, interrupted, images):
+    """How many images each rank has; and a signal that came to any of them came to all."""
+    everyone = run.ranks.all_gather([images, *interrupted[:1]])
+    if not interrupted:
+        interrupted.extend(number for _, *signals in everyone for number in signals)
+    return [count for count, *_ in everyone]
+
+
+def forward(run, images, labels, first_row=0):
+    """The *sum* of the losses, and the logits. first_row: the number in the whole batch of the first image here."""
+    for module in run.model.train().modules():
+        if isinstance(module, nn.Dropout):
+            module.first_row = first_row
     logits = run.model(tinynet.tensor(run.upload(images)))
-    return F.cross_entropy(logits, labels), logits
+    return F.cross_entropy(logits, labels, reduction="sum"), logits
 
 
-def update(run, loss):
-    loss.backward()
+def update(run, loss, images):
+    """images: of all ranks together, over which the loss is averaged."""
+    (loss * (1 / images)).backward(ready=run.buckets.ready)
+    run.buckets.finish()
     run.optimiser.step()
     run.optimiser.zero_grad()
     run.step += 1
+    if run.warm_up:
+        run.warm_up.step()
 
 
 def read_results(run, metrics, unread, images):
     """Wait for the steps in `unread`, check their losses and write them into metrics.csv."""
-    for step, epoch, loss, logits, labels in unread:
-        loss = loss.item()
-        if not math.isfinite(loss):
-            why = diagnose.first_not_finite(run.model, images)
-            raise Stop(f"step {step}: the loss is {loss}: {why}; {advice(run)}", 1)
+    own = []
+    for _, _, loss, logits, labels, _ in unread:
         scores = tinynet.Tensor(logits).numpy()
-        metrics.add_step(
-            step=step, epoch=epoch, lr=run.optimiser.param_groups[0]["lr"], loss=loss,
-            top1=hits(scores, labels, 1).mean(), top5=hits(scores, labels, 5).mean(),
-        )
+        own.append([loss.item(), *(int(hits(scores, labels, best).sum()) for best in (1, 5))])
+    sums = np.sum(run.ranks.all_gather(own), axis=0)
+    for (step, epoch, *_, count), (loss, *right) in zip(unread, sums, strict=True):
+        loss, top1, top5 = loss / count, right[0] / count, right[1] / count
+        if not math.isfinite(loss):
+            causes = run.ranks.all_gather(diagnose.first_not_finite(run.whole_model(), images))
+            cause = next((c for c in causes if not c.startswith("only")), causes[0])
+            raise Stop(f"step {step}: the loss is {loss}: {cause}; {advice(run)}", 1)
+        lr = run.optimiser.param_groups[0]["lr"]
+        metrics.add_step(step=step, epoch=epoch, lr=lr, loss=loss, top1=top1, top5=top5)
     unread.clear()
 
 
@@ -320,7 +405,7 @@ def batch_that_fits(run):
         run.optimiser.zero_grad()
         try:
             images, labels = np.zeros((batch, 3, size, size), np.float32), np.zeros(batch, int)
-            update(run, forward(run, images, labels)[0])
+            update(run, forward(run, images, labels)[0], batch)
             return batch
         except MemoryError:
             continue
@@ -357,6 +442,8 @@ def end_epoch(run, metrics, bar, interrupted):
     run.schedule.step(*([1 - result["top1"]] if run.options.schedule == "plateau" else []))
     metrics.add_evaluation(**result)
     run.save()
+    if not run.first:
+        return
     shares = f"top-1 {result['top1']:.1%}, top-5 {result['top5']:.1%} (centre crop)"
     bar.write(f"epoch {run.evaluated}: validation loss {result['loss']:.3f}, {shares}")
     if run.evaluated == 3 and result["loss"] > 0.98 * math.log(len(run.train.classes)):
@@ -364,6 +451,7 @@ def end_epoch(run, metrics, bar, interrupted):
 
 
 def save_and_stop(run, interrupted):
+    meet(run, interrupted, 0)  # one may have heard of it after the others
     run.save()
     why = signal.Signals(interrupted[0]).name if interrupted else "--stop-after"
     code = 128 + interrupted[0] if interrupted else 0
@@ -377,19 +465,23 @@ def save_and_stop(run, interrupted):
 def evaluate(run, loader, interrupted):
     """Loss, top-1 and top-5 shares. Of ten crops of an image, the mean of their softmaxes counts."""
     run.model.eval()
-    losses, top1, top5 = [], [], []
+    losses, top1, top5 = [], [], []  # of this rank's images
     loader.load_state_dict({"epoch": 0, "position": 0})
     for images, labels in loader:
-        crops = images.reshape(-1, *images.shape[-3:])  # (N, 3, H, W) or (N * 10, 3, H, W)
-        logits = run.model(tinynet.tensor(crops, device=run.model.devices[0]))
-        scores = F.softmax(logits, dim=1).numpy().reshape(len(labels), -1, logits.shape[1]).mean(1)
+        crops = images.shape[1] if images.ndim == 5 else 1
+        single = images.reshape(-1, *images.shape[-3:])  # (N * crops, 3, H, W)
+        logits = run.model(tinynet.tensor(single, device=run.model.devices[0]))
+        scores = F.softmax(logits, dim=1).numpy().reshape(len(labels), crops, logits.shape[1]).mean(1)
         # The mean is of probabilities, so their logarithm comes last; clipped, for nothing flows back.
         losses.extend(-np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-30)))
         top1.extend(hits(scores, labels, 1))
         top5.extend(hits(scores, labels, 5))
+        meet(run, interrupted, len(labels))
         if interrupted:
             save_and_stop(run, interrupted)
-    return {"loss": float(np.mean(losses)), "top1": float(np.mean(top1)), "top5": float(np.mean(top5))}
+    own = [len(losses), *(float(np.sum(x)) for x in (losses, top1, top5))]
+    count, *sums = np.sum(run.ranks.all_gather(own), axis=0)
+    return dict(zip(("loss", "top1", "top5"), (total / count for total in sums), strict=True))
 
 
 def final_lines(run, interrupted):
@@ -401,14 +493,14 @@ def final_lines(run, interrupted):
 # --------------------------------------------------------------------------------------- figures
 
 
-def draw_figures(run, metrics):
+def draw_figures(run, model, metrics):
     o = run.options
     about = f"AlexNet, {o.width:g} of its width, {o.image_size} x {o.image_size} pixels, recipe {o.recipe}"
     plot.curves(run.out / "curves.png", metrics.rows, len(run.loader), about)
-    conv1 = run.model.state_dict()["conv1.weight"]
-    plot.kernels(run.out / "conv1.png", conv1, run.model.groups, f"conv1: {about}")
-    asked, queries = features(run, run.val, 6)
-    known, vectors = features(run, run.train, 10_000)
+    conv1 = model.state_dict()["conv1.weight"]
+    plot.kernels(run.out / "conv1.png", conv1, model.groups, f"conv1: {about}")
+    asked, queries = features(run, model, run.val, 6)
+    known, vectors = features(run, model, run.train, 10_000)
     rows = []
     for i, query in zip(asked, queries, strict=True):
         near = np.argsort(((vectors - query) ** 2).sum(1))[:6]  # Euclidean, as in the paper
@@ -419,7 +511,7 @@ def draw_figures(run, metrics):
 
 
 @tinynet.no_grad()
-def features(run, images, most):
+def features(run, model, images, most):
     """Numbers of up to `most` images, and for each the last hidden layer after its ReLU, 4096-d at full width."""
     numbers, vectors, batch = [], [], []
 
@@ -428,10 +520,10 @@ def features(run, images, most):
             vectors.append(np.concatenate([x.numpy() for x in xs], axis=1))
 
     def forward():
-        run.model(tinynet.tensor(np.stack(batch), device=run.model.devices[0]), watch)
+        model(tinynet.tensor(np.stack(batch), device=model.devices[0]), watch)
         batch.clear()
 
-    run.model.eval()
+    model.eval()
     for i, image in readable(run, images, most):
         numbers.append(i)
         batch.append(image)
@@ -455,80 +547,133 @@ def readable(run, images, most):
 
 
 def main(argv=None):
+    if parallel.started_by_mpiexec():
+        parallel.supervise()
+    try:
+        ranks = parallel.join(any(a.startswith("--parallel") for a in argv or sys.argv))
+    except parallel.RankError as error:
+        sys.exit(f"error: {error}")
+    try:
+        work(ranks, *ranks.together(lambda: parse(argv)))
+    except (Stop, parallel.RankError, data.DataError, checkpoint.CheckpointError, OSError) as error:
+        leave(error, ranks)
+    except KeyboardInterrupt:  # before training began, or in an evaluation: there is nothing to save
+        sys.exit(130)
+    except Exception:
+        if ranks.size > 1:  # or the others would wait for this one
+            traceback.print_exc()
+            ranks.abort(1)
+        raise
+
+
+def work(ranks, given, out, resume, to_evaluate):
     interrupted = []  # the number of the signal, once one came
 
     def on_signal(number, frame):
         interrupted.append(number)
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
 
-    given, out, resume, to_evaluate = parse(argv)
     # A loss that overflows stops the run with a message of our own; NumPy's would come first.
     warnings.filterwarnings("ignore", "overflow|invalid value|divide by zero", RuntimeWarning)
     tinynet.backend.keep_freed_memory()
-    if not (given or out or resume or to_evaluate):
+    if ranks.local_size > 1:
+        tinynet.backend.use_cores(tinynet.backend.WORKERS // ranks.local_size)
+    if ranks.number == 0 and not (given or out or resume or to_evaluate):
         print("Training a small AlexNet on drawn shapes; on ImageNet: --data DIR --preset paper "
               "(DIR/train/<class>/*.JPEG, DIR/val/<class>/*.JPEG).", flush=True)
-    state = checkpoint.load(resume or to_evaluate) if resume or to_evaluate else None
-    options = choose(given, state)
-    run = Run(options, state, training=not to_evaluate)
+
+    def prepare():
+        state = checkpoint.load(resume or to_evaluate) if resume or to_evaluate else None
+        options = choose(given, state)
+        return state, Run(options, ranks, state, training=not to_evaluate)
+
+    ranks.patience = given.get("patience", ranks.patience)
+    state, run = ranks.together(prepare)
+    options = run.options
+    ranks.agree(run.facts() if ranks.size > 1 else {})
     if to_evaluate:
         lines = list(final_lines(run, []))
         report_skipped(run)
-        print(*lines, sep="\n")
+        if run.first:
+            print(*lines, sep="\n")
         return
-    if state and state.info["threads"] != tinynet.backend.WORKERS:
+    if run.first and state and state.info["threads"] != tinynet.backend.WORKERS:
         print(f"begun on {state.info['threads']} threads, now {tinynet.backend.WORKERS}: the last bits may differ")
     del state  # as large as the network
-    run.out = make_folder(out, options)
-    versions = {"tinynet": tinynet.__version__, "numpy": np.__version__, "python": platform.python_version()}
-    config = dataclasses.asdict(options) | {"classes": run.train.classes, "versions": versions}
-    (run.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    run.out = Path(ranks.all_gather(str(ranks.together(lambda: start_folder(run, out))))[0])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    if resume:
+    model = run.whole_model()
+    if resume and run.first:
         print(f"going on after step {run.step}, in epoch {run.loader.epoch + 1} of {options.epochs}")
-    else:
-        describe(run)
-    metrics = MetricsFile(run.out / "metrics.csv", run.step)
+    elif run.first:
+        describe(run, model)
+    processes = ranks.all_gather(f"{os.getpid()} on {platform.node()}")
+    if run.first and ranks.size > 1:
+        print(f"{ranks.size} ranks, --parallel {options.parallel}: processes {', '.join(processes)}", flush=True)
+    metrics = MetricsFile(run.out / "metrics.csv", run.step, write=run.first)
     out_of_memory = False
     try:
         train(run, metrics, interrupted)
     except MemoryError:
         out_of_memory = True  # only noted: as long as the exception lives, so do the arrays in its frames
     if out_of_memory:
-        fits = batch_that_fits(run)
-        hint = f"--batch-size {fits} fits" if fits else "not even one image fits"
-        raise Stop(f"{options.devices}: out of memory with batches of {options.batch_size}; {hint}", 1)
+        fits = batch_that_fits(run) if ranks.size == 1 else None
+        hint = f"--batch-size {fits} fits" if fits else "not even one image fits" if fits == 0 else "try a smaller one"
+        raise Stop(f"{options.devices}: out of memory with batches of {options.batch_size}; {hint}", 1, alone=True)
     lines = list(final_lines(run, interrupted))
-    draw_figures(run, metrics)
     report_skipped(run)
-    print(f"in {run.out}: checkpoint.safetensors, metrics.csv, config.json, curves.png, conv1.png, nearest.png")
-    print(*lines, sep="\n")
+    model = run.whole_model()
+    if run.first:
+        draw_figures(run, model, metrics)
+        print(f"in {run.out}: checkpoint.safetensors, metrics.csv, config.json, curves.png, conv1.png, nearest.png")
+        print(*lines, sep="\n")
+
+
+def start_folder(run, out):
+    """The run's folder with config.json, made by rank 0."""
+    if not run.first:
+        return None
+    folder = make_folder(out, run.options)
+    versions = {"tinynet": tinynet.__version__, "numpy": np.__version__, "python": platform.python_version()}
+    config = dataclasses.asdict(run.options) | {"classes": run.train.classes, "versions": versions}
+    (folder / "config.json").write_text(json.dumps(config | {"ranks": run.ranks.size}, indent=2) + "\n")
+    return folder
 
 
 def report_skipped(run):
     skipped = {path: reason for x in (run.loader, run.centre, run.ten) for path, reason in x.skipped.items()}
-    if skipped:
-        print(f"{len(skipped)} images could not be read and were skipped:")
-        print(*sorted(f"  {path}: {reason}" for path, reason in skipped.items()), sep="\n")
+    everyones = {path: reason for own in run.ranks.all_gather({str(p): r for p, r in skipped.items()})
+                 for path, reason in own.items()}
+    if everyones and run.first:
+        print(f"{len(everyones)} images could not be read and were skipped:")
+        print(*sorted(f"  {path}: {reason}" for path, reason in everyones.items()), sep="\n")
 
 
 def brief(names):
     return ", ".join(names[:3]) + (f", ... ({len(names)} in all)" if len(names) > 3 else "")
 
 
-if __name__ == "__main__":
-    try:
-        main()
-    except (data.DataError, checkpoint.CheckpointError) as error:
-        sys.exit(print(f"error: {error}", file=sys.stderr) or 2)
-    except Stop as stop:
-        print(stop if stop.code in (0, 130, 143) else f"error: {stop}", file=sys.stderr)
-        sys.exit(stop.code)
-    except KeyboardInterrupt:  # before training began, or in an evaluation: there is nothing to save
-        sys.exit(130)
-    except OSError as error:
+def leave(error, ranks):
+    """Say why, in one line, and end: together with the other ranks if all know of it, else at their cost."""
+    line, code, alone = f"error: {error}", 2, not getattr(error, "together", False)
+    if isinstance(error, Stop):
+        line, code = line if error.code not in (0, 130, 143) else str(error), error.code
+        alone = alone and error.alone
+    elif isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        what = "the disk is full" if full else "cannot read or write"
-        print(f"error: {what}: {error}; a checkpoint from before is left as it was", file=sys.stderr)
-        sys.exit(1 if full else 2)
+        what, code = ("the disk is full", 1) if full else ("cannot read or write", 2)
+        line = f"error: {what}: {error}; a checkpoint from before is left as it was"
+    if ranks.size > 1 and alone and not isinstance(error, parallel.RankError):
+        line = line.replace("error:", f"error: rank {ranks.number}:", 1)
+    speaks = getattr(error, "speaks", alone or ranks.number == 0)
+    if speaks:
+        print(line, file=sys.stderr, flush=True)
+    if ranks.size > 1 and alone:
+        time.sleep(0 if speaks else 3)  # the line first
+        ranks.abort(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ This file knows no operation; tinynet/ops/ holds them, one a file.
 import contextlib
 import re
 import threading
+from collections import Counter
 
 import numpy as np
 
@@ -99,11 +100,12 @@ class Tensor:
         """The same data without its history: nothing flows back through the result."""
         return Tensor(self.data)
 
-    def backward(self, gradient=None):
+    def backward(self, gradient=None, ready=None):
         """Put dL/dx into `.grad` of every leaf x that requires it, adding to what is there.
 
         gradient: dL/dself, an array or tensor of this tensor's shape. Without it this tensor must
-        be L itself, one number, and dL/dL = 1. The graph is freed on the way.
+        be L itself, one number, and dL/dL = 1. The graph is freed on the way. ready(x): called for each
+        leaf as soon as nothing more will be added to its .grad, while the walk goes on.
         """
         if not self.requires_grad:
             raise RuntimeError(
@@ -128,12 +130,20 @@ class Tensor:
                 dy = dy.astype(self.dtype)  # a copy: the caller's array stays the caller's
             if self.function is None:
                 _add_to_leaf(self, dy)
+                if ready:
+                    ready(self)
                 return
         order = _topological_order(self.function)
         cotangents = {self.function: [None] * len(self.function.outputs)}
         cotangents[self.function][self.number] = dy
+        uses = Counter(leaf for function in order for leaf in _leaves(function)) if ready else {}
         for function in reversed(order):
+            leaves = _leaves(function) if ready else []
             _send_back(function, cotangents)
+            for leaf in leaves:
+                uses[leaf] -= 1
+                if uses[leaf] == 0:
+                    ready(leaf)
 
 
 class Function:
@@ -264,6 +274,11 @@ def _parents(function):
             "run the forward pass again for a second backward"
         )
     return iter([x.function for x in function.sources if x is not None and x.function])
+
+
+def _leaves(function):
+    """The leaves among its inputs that want a gradient; one that comes twice, twice."""
+    return [x.leaf for x in function.sources if x is not None and x.leaf is not None]
 
 
 def _send_back(function, cotangents):

@@ -196,11 +196,23 @@ if hasattr(os, "register_at_fork"):  # a forked child has none of its parent's t
     os.register_at_fork(after_in_child=_threads.__init__)
 
 
+def use_cores(count):
+    """Work with so many threads from now on: for processes that share a machine."""
+    global WORKERS
+    WORKERS = max(1, count)
+    threadpoolctl.threadpool_limits(WORKERS)
+
+
 def pieces(n, count):
     """Cut range(n) into at most `count` runs of nearly equal length: [(start, stop), ...]."""
     count = max(1, min(n, count))
     edges = [n * i // count for i in range(count + 1)]
     return list(itertools.pairwise(edges))
+
+
+def share(xs, r, n):
+    """The r-th of n parts of xs, whose lengths differ by one at most; of fewer than n, some are empty."""
+    return xs[len(xs) * r // n : len(xs) * (r + 1) // n]
 
 
 def blocks(start, stop, x):

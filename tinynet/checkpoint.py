@@ -32,18 +32,21 @@ class CheckpointError(ValueError):
     """A file that is no whole checkpoint, or does not fit the network. One clear line."""
 
 
-def save(path, model, optimizer, info, extra):
+def save(path, model, optimizer, info, extra, write=True):
     """Write a checkpoint to `path`, replacing what was there only once the new file is whole.
 
     optimizer: one with a velocity (SGD, PaperSGD). info: a dict that JSON can hold (schedule, loader
-    position, class names, ...). extra: a dict of further arrays. Raises OSError where the disk is full
+    position, class names, ...). extra: a dict of further arrays. write=False: on a rank that has parts of the
+    weights to give, while another writes. Raises OSError where the disk is full
     or cannot be written, and ValueError if a weight is not finite: what was there stays, in both cases.
     """
     arrays = model.state_dict()
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
-    if bad:
+    if bad and write:
         raise ValueError(f"not saved: {bad[0]} is not finite; {path} keeps the state before")
     velocities = model.state_dict(of=optimizer.velocity)
+    if not write:
+        return
     arrays |= {VELOCITY + name: array for name, array in velocities.items()}
     arrays |= {EXTRA + name: array for name, array in extra.items()}
     state = {"format": FORMAT, "generator": backend.generator().bit_generator.state, **info}

@@ -23,10 +23,10 @@ class MetricsFile:
 
     fields = ("step", "epoch", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
 
-    def __init__(self, path, steps):
+    def __init__(self, path, steps, write=True):
         """Start the file, or go on after its first `steps` steps: what comes after a checkpoint
-        will be done again."""
-        self.path, self.rows = path, []
+        will be done again. write=False: keep the rows and leave the file to another process."""
+        self.path, self.rows, self.writes = path, [], write
         if steps and path.exists():
             with open(path, newline="") as file:
                 whole = [row for row in csv.DictReader(file) if row["top5"]]  # not cut off by a kill
@@ -35,6 +35,8 @@ class MetricsFile:
 
     def write(self):
         """All rows, under another name first: a kill or a full disk here must not cost the old."""
+        if not self.writes:
+            return
         unfinished = self.path.with_suffix(".part")
         with open(unfinished, "w", newline="") as file:
             writer = csv.DictWriter(file, self.fields)
@@ -44,6 +46,8 @@ class MetricsFile:
 
     def add_step(self, **row):
         self.rows.append(row)
+        if not self.writes:
+            return
         with open(self.path, "a", newline="") as file:
             csv.DictWriter(file, self.fields).writerow(row)
 

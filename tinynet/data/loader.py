@@ -17,6 +17,7 @@ from threading import Event, Lock
 
 import numpy as np
 
+from tinynet.backend import share
 from tinynet.data.errors import DataError, ImageError
 from tinynet.data.transforms import split_crop
 
@@ -34,7 +35,9 @@ class DataLoader:
     asked first, and the data set for that part only. shuffle: a new order each epoch. seed: 0 or more.
     workers: threads. prefetch: batches made ahead of the one in use. side: what is asked of
     dataset.image. drop_last: leave out an incomplete last batch. empty(shape, dtype): what makes the
-    arrays of images (Upload.empty: in memory that a GPU reads by itself).
+    arrays of images (Upload.empty: in memory that a GPU reads by itself). share: (r, n) for the r-th of n
+    ranks that load together: batch_size counts the images of all, and this loader makes the r-th part of each
+    batch, which may be empty.
 
     An image that cannot be read is left out of its batch, and a batch that becomes empty is passed
     over; `skipped` maps their paths to the reasons. strict=True raises the ImageError instead.
@@ -45,7 +48,7 @@ class DataLoader:
     """
 
     def __init__(self, dataset, batch_size, transform, shuffle=False, seed=0, workers=2, prefetch=4,
-                 side=256, drop_last=False, strict=False, empty=np.empty):
+                 side=256, drop_last=False, strict=False, empty=np.empty, share=(0, 1)):
         for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0),
                                    ("workers", workers, 1), ("prefetch", prefetch, 1),
                                    ("side", side, 1)):
@@ -61,7 +64,7 @@ class DataLoader:
         self.dataset, self.batch_size, self.transform = dataset, batch_size, transform
         self.shuffle, self.seed, self.side = shuffle, seed, side
         self.workers, self.prefetch = workers, prefetch
-        self.drop_last, self.strict, self.empty = drop_last, strict, empty
+        self.drop_last, self.strict, self.empty, self.share = drop_last, strict, empty, share
         self.epoch, self.position = 0, 0
         self.skipped = {}
         self.wait_seconds = 0.0
@@ -111,8 +114,8 @@ class DataLoader:
         try:
             for number in range(first, len(self)):
                 while started < len(self) and len(ahead) <= self.prefetch:
-                    places = slice(started * self.batch_size, (started + 1) * self.batch_size)
-                    ahead.append(self._start(pool, order[places], stop))
+                    whole = order[started * self.batch_size : (started + 1) * self.batch_size]
+                    ahead.append(self._start(pool, share(whole, *self.share), stop))
                     started += 1
                 batch = ahead.popleft()
                 self._finish(batch)
@@ -120,15 +123,23 @@ class DataLoader:
                 if batch.read.any():
                     handed_out += 1
                     yield batch.take(self.dataset.labels)
+                elif self.share[1] > 1:  # the other ranks have a part of this batch
+                    yield self._nothing()
         finally:  # also when the consumer leaves early: nothing keeps running behind its back
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-        if first == 0 and handed_out == 0:
+        if first == 0 and handed_out == 0 and self.share[1] == 1:
             path, reason = next(iter(self.skipped.items()))
             raise DataError(
                 f"not one of {len(self.dataset)} images can be read; the first: {path}: {reason}"
             )
         self.epoch, self.position = self.epoch + 1, 0
+
+    def _nothing(self):
+        """A batch without images, of the shape that images have."""
+        blank = np.zeros((self.side, self.side, 3), np.uint8)
+        sample = self.transform(blank, np.random.default_rng(0))
+        return self.empty((0, *sample.shape), np.float32), np.zeros(0, np.int64)
 
     def _order(self):
         if not self.shuffle:

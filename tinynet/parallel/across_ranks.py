@@ -1,0 +1,99 @@
+"""Activations between ranks, for layers that are split over them. collectives.py has the same within a process.
+
+Both are linear, and backward is the transpose:
+
+    forward                                                backward
+    pass_around:  everyone gets the x of rank `root`       the root gets the sum of all ranks' dy
+    join:         y = [x_0 | x_1 | ...] on every rank      each rank gets the sum of all dy's for its own piece
+
+All ranks call them in the same order, forward and so backward.
+"""
+
+from itertools import accumulate
+
+from tinynet.autograd import Function
+from tinynet.backend import array_module, share
+from tinynet.parallel.collectives import cuts
+
+
+class PassAround(Function):
+    def __init__(self, ranks, root, arriving, array):
+        self.ranks, self.root, self.arriving, self.array = ranks, root, arriving, array
+
+    def forward(self, x):
+        self.shape, self.dtype = x.shape, x.dtype
+        self.arriving.wait()
+        return self.array
+
+    def backward(self, dy):
+        total = dy.copy()
+        self.ranks.sum_at(total, self.root).wait()
+        if self.ranks.number == self.root:
+            return total
+        return array_module(dy).zeros(self.shape, self.dtype)  # nothing came from here
+
+
+class Join(Function):
+    def __init__(self, ranks, lengths):
+        self.ranks, self.lengths = ranks, lengths
+
+    def forward(self, x):  # (N, own length)
+        xp = array_module(x)
+        pieces = [xp.empty((len(x), length), x.dtype) for length in self.lengths]
+        pieces[self.ranks.number] = xp.ascontiguousarray(x)
+        wait_for([self.ranks.broadcast(piece, root) for root, piece in enumerate(pieces)])
+        return xp.concatenate(pieces, axis=1)
+
+    def backward(self, dy):  # (N, sum of lengths)
+        pieces = [dy[cut].copy() for cut in cuts(self.lengths, axis=1)]
+        wait_for([self.ranks.sum_at(piece, root) for root, piece in enumerate(pieces)])
+        return pieces[self.ranks.number]
+
+
+def wait_for(transfers):
+    for transfer in transfers:
+        transfer.wait()
+
+
+# ------------------------------------------------------------------------------ public functions
+
+
+def pass_around(x, ranks, counts):
+    """Each rank's x in turn, as an iterator over tensors: (counts[0], C), then (counts[1], C), ...
+
+    x: (counts[own number], C). All transfers start at once, so the later ones overlap with what is computed on
+    the earlier. Backward returns to each rank the sum of what all ranks send back for its x.
+    """
+    xp = array_module(x.data)
+    arrays = [x.data if r == ranks.number else xp.empty((n, *x.shape[1:]), x.dtype) for r, n in enumerate(counts)]
+    arriving = [ranks.broadcast(array, root) for root, array in enumerate(arrays)]
+    for root, transfer in enumerate(arriving):
+        yield PassAround(ranks, root, transfer, arrays[root])(x)
+
+
+def join(x, ranks, lengths):
+    """All ranks' columns side by side, on each rank: (N, lengths[own number]) -> (N, sum of lengths)."""
+    return Join(ranks, lengths)(x)
+
+
+def own_rows(array, ranks):
+    """This rank's rows of an array of which each rank has a part: their numbers differ by one at most."""
+    return share(array, ranks.number, ranks.size)
+
+
+def all_rows(rows, ranks):
+    """The whole array on each rank, from the rows that each of them has. The inverse of own_rows, on the CPU."""
+    xp = array_module(rows)
+    lengths = ranks.all_gather(len(rows))
+    parts = [xp.empty((n, *rows.shape[1:]), rows.dtype) for n in lengths]
+    parts[ranks.number] = xp.ascontiguousarray(rows)
+    wait_for([ranks.broadcast(part, root) for root, part in enumerate(parts)])
+    return xp.concatenate(parts)
+
+
+def share_lengths(length, size):
+    return [len(share(range(length), r, size)) for r in range(size)]
+
+
+def starts(lengths):
+    return list(accumulate(lengths[:-1], initial=0))
