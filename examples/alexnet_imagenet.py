@@ -255,14 +255,15 @@ class Run:
         facts["the list of training images"] = self.train.digest()
         facts["the list of validation images"] = self.val.digest()
         checksum = 0
-        for parameter in self.model.parameters():
-            if parameter not in self.split:
-                checksum = zlib.crc32(parameter.numpy().tobytes(), checksum)
-        facts |= {"the checksum of its weights": checksum, "its tinynet": tinynet.__version__, "its step": self.step}
-        return facts
+        for _, parts in self.model.named_arrays():
+            for part in parts if parts[0] not in self.split else ():
+                checksum = zlib.crc32(part.numpy().tobytes(), checksum)
+        facts |= {"its step": self.step, "its number of devices": len(self.devices)}
+        return facts | {"its tinynet": tinynet.__version__, "the checksum of its weights": checksum}
 
     def save(self):
         """On rank 0. All ranks call it at the same step: of a hybrid each has a part of the weights."""
+        self.ranks.all_gather("here")  # one that hangs is named now: nobody would be, while waiting for a GPU
         if not self.first and not isinstance(self.model, HybridAlexNet):
             return
         info = {
@@ -608,9 +609,12 @@ def work(ranks, given, out, resume, to_evaluate):
         print(f"going on after step {run.step}, in epoch {run.loader.epoch + 1} of {options.epochs}")
     elif run.first:
         describe(run, model)
+    over_host = ranks.use_nccl(run.devices) if run.devices[0].startswith("cuda") else None
     processes = ranks.all_gather(f"{os.getpid()} on {platform.node()}")
     if run.first and ranks.size > 1:
         print(f"{ranks.size} ranks, --parallel {options.parallel}: processes {', '.join(processes)}", flush=True)
+        if over_host:
+            print(f"arrays travel over the hosts and not by NCCL: {over_host}")
     metrics = MetricsFile(run.out / "metrics.csv", run.step, write=run.first)
     out_of_memory = False
     try:

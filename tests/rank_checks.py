@@ -60,7 +60,7 @@ def train(ranks, kind, devices, steps, dtype, lr):
 
 def losses(ranks, kind, devices="cpu"):
     devices = devices.split(",")
-    # In float32 a rounding may tip a ReLU or a maximum, and that grows from step to step the faster, the higher the rate.
+    # In float32 a rounding may tip a ReLU or a maximum. That grows from step to step, faster with a higher rate.
     for dtype, lr, tolerance in (("float32", 0.0002, 1e-5), ("float64", 0.01, 1e-12)):
         ours, our_gradients = train(ranks, kind, devices, 20, dtype, lr)
         one, gradients = train(parallel.Ranks(), kind, ["cpu"], 20, dtype, lr)
@@ -105,7 +105,7 @@ def collectives(ranks, device="cpu"):
     try:
         ranks.sum(each[0].T)
     except ValueError as error:
-        assert "contiguous" in str(error)  # noqa: PT017
+        assert "contiguous" in str(error)
     else:
         raise AssertionError("an array with gaps was taken")
 
@@ -148,7 +148,7 @@ def disagreement(ranks):
         try:
             cause()
         except parallel.RankError as error:
-            assert str(error) == expected and error.together  # noqa: PT017
+            assert str(error) == expected and error.together
         else:
             raise AssertionError(expected)
     assert ranks.together(lambda: ranks.number) == ranks.number

@@ -18,13 +18,14 @@ import ctypes
 import importlib
 import json
 import os
+import platform
 import signal
 import sys
 import time
 
 import numpy as np
 
-from tinynet.backend import check_device, cupy, device_of, to_device, use_device
+from tinynet.backend import device_of, library, to_device, use_device
 
 LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # what MPICH, Open MPI, MVAPICH set
 
@@ -110,31 +111,50 @@ class Ranks:
     # -------------------------------------------------------------------------------- NCCL
 
     def use_nccl(self, devices):
-        """Let arrays on these GPUs, which no other rank uses, travel by NCCL. All ranks call it together.
+        """Let arrays on these GPUs travel by NCCL. All ranks call it together; returns None, or why they cannot.
 
-        RuntimeError where this machine's CuPy has no NCCL.
+        Then, and on emulated GPUs, they travel over the host. NCCL wants every GPU for one rank only.
         """
+        try:
+            distributed = importlib.import_module("cupyx.distributed")
+            gpus, why = [self.gpu(device) for device in dict.fromkeys(devices)], ""
+            if not library(devices[0]).cuda.nccl.available:
+                why = "this CuPy has no NCCL"
+        except (ImportError, RuntimeError) as error:
+            gpus, why = [], str(error)
+        everyones = self.all_gather([gpus, why])
+        for rank, (_, why) in enumerate(everyones):
+            if why:
+                return f"rank {rank}: {why}"
+        everyones = [gpu for gpus, _ in everyones for gpu in gpus]
+        if len(set(everyones)) < len(everyones):
+            return "ranks share a GPU"
         for device in dict.fromkeys(devices):
             with use_device(device):
-                distributed = importlib.import_module("cupyx.distributed")
                 comm = distributed.init_process_group(self.size, self.number, backend="nccl", use_mpi=True)
-                self.nccl[device] = comm, cupy().cuda.Stream(non_blocking=True)
+                self.nccl[device] = comm, library(device).cuda.Stream(non_blocking=True)
+        return None
+
+    def gpu(self, device):
+        """The same text for the same GPU, whatever it is called in a process."""
+        with use_device(device) as gpu:
+            return f"{platform.node()} {gpu.pci_bus_id}"
 
     def start_nccl(self, name, array, device, *root):
         """The kernels that made the array come before, on the stream in use; whoever waits, comes after."""
         comm, stream = self.nccl[device]
+        cuda = library(device).cuda
         with use_device(device):
-            computing, event = cupy().cuda.get_current_stream(), cupy().cuda.Event()
-            event.record(computing)
-            stream.wait_event(event)
+            ready, done = cuda.Event(), cuda.Event()
+            ready.record(cuda.get_current_stream())
+            stream.wait_event(ready)
             arrays = [array] if name == "broadcast" else [array, array]
             getattr(comm, name)(*arrays, *root, stream=stream)
-            event = cupy().cuda.Event()
-            event.record(stream)
+            done.record(stream)
 
         def finish(array=array):  # which must live until then
             with use_device(device):
-                cupy().cuda.get_current_stream().wait_event(event)
+                cuda.get_current_stream().wait_event(done)
 
         return Pending(finish)
 
@@ -230,10 +250,7 @@ def own_devices(lists, ranks):
     each = [part.split(",") for part in lists.split("/")]
     if 1 < len(each) < ranks.local_size:
         raise RankError(f"{ranks.local_size} ranks on this machine, and devices for {len(each)}: {lists}")
-    devices = each[ranks.local_number] if len(each) > 1 else each[0]
-    for device in devices:
-        check_device(device)
-    return devices
+    return each[ranks.local_number] if len(each) > 1 else each[0]
 
 
 def supervise():
