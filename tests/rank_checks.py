@@ -5,12 +5,13 @@ Each rank also computes what one process would, and compares.
 
 import sys
 import traceback
+from types import SimpleNamespace
 
 import numpy as np
 
 import tinynet
+from tinynet import emulator, nn, optim, parallel
 from tinynet import functional as F
-from tinynet import nn, optim, parallel
 from tinynet.backend import share, to_device
 from tinynet.models import RECIPES, AlexNet, HybridAlexNet
 from tinynet.parallel import across_ranks
@@ -108,6 +109,51 @@ def collectives(ranks, device="cpu"):
         assert "contiguous" in str(error)
     else:
         raise AssertionError("an array with gaps was taken")
+
+
+class ImitatedNccl:
+    """cupyx.distributed's NCCLBackend, as far as it is used, over the hosts."""
+
+    def __init__(self, comm):
+        self.comm, self.calls = comm, []
+
+    def all_reduce(self, source, target, stream):
+        self.calls.append("all_reduce")
+        target.set(self.comm.allreduce(to_device(source, "cpu")), stream=stream)
+
+    def reduce(self, source, target, root, stream):
+        self.calls.append("reduce")
+        total = self.comm.reduce(to_device(source, "cpu"), root=root)
+        if self.comm.rank == root:
+            target.set(total, stream=stream)
+
+    def broadcast(self, array, root, stream):
+        self.calls.append("broadcast")
+        array.set(self.comm.bcast(to_device(array, "cpu"), root=root), stream=stream)
+
+
+def nccl(ranks):
+    """No GPU here: emulated ones, and an imitation of NCCL. What runs is all that comes before it and after."""
+    imitation = ImitatedNccl(ranks.comm)
+
+    def make(size, number, backend, use_mpi):
+        assert (size, number, backend, use_mpi) == (ranks.size, ranks.number, "nccl", True)
+        return imitation
+
+    assert "cupyx" in ranks.use_nccl(["emu:0"])
+    sys.modules["cupyx.distributed"] = SimpleNamespace(init_process_group=make)
+    emulator.xp.cuda.nccl = SimpleNamespace(available=False)
+    ranks.gpu = lambda device: f"host {ranks.number} {device}"
+    assert ranks.use_nccl(["emu:0"]) == "rank 0: this CuPy has no NCCL"
+    emulator.xp.cuda.nccl.available = True
+    ranks.gpu = lambda device: "the same"
+    assert ranks.use_nccl(["emu:0"]) == "ranks share a GPU"
+    ranks.gpu = lambda device: f"host {ranks.number} {device}"
+    assert ranks.use_nccl(["emu:0", "emu:1", "emu:0"]) is None and set(ranks.nccl) == {"emu:0", "emu:1"}
+    collectives(ranks, "emu:0")
+    losses(ranks, "data", "emu:0,emu:1")
+    losses(ranks, "hybrid", "emu:0")
+    assert set(imitation.calls) == {"all_reduce", "reduce", "broadcast"}
 
 
 def transposes(ranks):

@@ -82,7 +82,7 @@ def gone(number):
 @pytest.mark.parametrize("n", [2, 4])
 @pytest.mark.parametrize("check", [
     "collectives", "collectives emu:0", "transposes", "disagreement", "gradients data", "gradients hybrid",
-    "losses data", "losses hybrid", "losses data cpu,cpu", "losses data emu:0", "losses hybrid emu:0",
+    "losses data", "losses hybrid", "losses data cpu,cpu", "losses data emu:0", "nccl",
 ])
 def test_on_ranks(n, check):
     out, _ = run(n, *check.split(), program=(HERE / "rank_checks.py",))

@@ -50,11 +50,11 @@ class Buckets:
         """The gradients of a bucket as one flat array, of which each .grad becomes a part; a single one as it is."""
         flat = bucket[0].grad
         if len(bucket) > 1 or not flat.flags.c_contiguous:
+            ends = accumulate(p.size for p in bucket)
             with use_device(bucket[0].device):
                 flat = array_module(flat).concatenate([p.grad.reshape(-1) for p in bucket])
-            ends = list(accumulate(p.size for p in bucket))
-            for p, end in zip(bucket, ends, strict=True):
-                p.grad = flat[end - p.size : end].reshape(p.shape)
+                for p, end in zip(bucket, ends, strict=True):
+                    p.grad = flat[end - p.size : end].reshape(p.shape)
         self.sent.append((self.ranks.sum(flat), flat))
 
     def finish(self):

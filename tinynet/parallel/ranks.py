@@ -11,12 +11,13 @@ later, so that a rank can compute in between:
     sending.wait()
 
 Nobody waits for ever. A rank that does not come to where the others are is named after `patience` seconds:
-who has waited for half of that tells all others where it is, and who has told nothing is missing.
+who has waited for half of that says so to all others, again and again, and who has said nothing is missing.
 """
 
 import ctypes
 import importlib
 import json
+import math
 import os
 import platform
 import signal
@@ -48,14 +49,13 @@ class Ranks:
     def __init__(self, comm=None, patience=45.0):
         self.number, self.size, self.local_number, self.local_size = 0, 1, 0, 1
         self.comm, self.patience = comm, patience
-        self.calls, self.seconds_waited, self.bytes, self.nccl = 0, 0.0, 0, {}  # bytes: handed to collectives
+        self.seconds_waited, self.bytes, self.nccl = 0.0, 0, {}  # bytes: handed to collectives
         if comm is not None:
             self.mpi = importlib.import_module("mpi4py.MPI")
             self.number, self.size = comm.rank, comm.size
             here = comm.Split_type(self.mpi.COMM_TYPE_SHARED)
             self.local_number, self.local_size = here.rank, here.size
             self.reports = comm.Dup()  # for the messages of those who wait
-            self.heard = {}  # rank -> the last call that it said it waits in
 
     # ------------------------------------------------------------------------ collectives
 
@@ -162,23 +162,27 @@ class Ranks:
 
     def finish(self, request):
         """Wait until an MPI request is done; RankError names who is missing after `patience` seconds."""
-        self.calls += 1
-        start, told = time.monotonic(), False
+        start = time.monotonic()
+        beat, sent, heard = self.patience / 2, [], {self.number: math.inf}  # heard: rank -> when, after `start`
         while not request.Test():
             waited = time.monotonic() - start
-            if waited > self.patience / 2 and not told:
-                told = [self.reports.Isend(np.array([self.calls]), r) for r in range(self.size) if r != self.number]
+            if waited > beat:
+                beat += self.patience / 16
+                sent += [self.reports.Isend(np.zeros(0), r) for r in range(self.size) if r != self.number]
+                heard |= dict.fromkeys(self.listen(), waited)
             if waited > self.patience:
-                raise self.missing()
+                raise self.missing({rank for rank, at in heard.items() if at > 0.75 * self.patience})
             time.sleep(0 if waited < 0.1 else 0.001)  # 0: lets others compute, if they want this core
         self.seconds_waited += time.monotonic() - start
 
-    def missing(self):
-        status, call = self.mpi.Status(), np.zeros(1, np.int64)
+    def listen(self):
+        """The ranks that have said that they wait, now or in a wait before that ended well."""
+        status = self.mpi.Status()
         while self.reports.Iprobe(status=status):
-            self.reports.Recv(call, status.source)
-            self.heard[status.source] = int(call[0])
-        waiting = {self.number} | {rank for rank, at in self.heard.items() if at >= self.calls}
+            self.reports.Recv(np.zeros(0), status.source)
+            yield status.source
+
+    def missing(self, waiting):
         others = [f"rank {rank}" for rank in range(self.size) if rank not in waiting]
         line = f"no word from {' and '.join(others) or 'any rank'} for {self.patience:g} s: the others stop"
         return RankError(line, self.number == min(waiting), together=False)
