@@ -20,7 +20,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import threadpoolctl
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 RESULTS = Path(__file__).parent / "results"
@@ -49,10 +48,13 @@ BACKWARD = {name: flop if name == "conv1" else 2 * flop for name, flop in FORWAR
 
 
 class Worker:
-    """This script in another process: worker(**question) is its answer. `options` come on top of the script's own."""
+    """This script in another process: worker(**question) is its answer. `options` come on top of the script's own.
 
-    def __init__(self, name, threads, *options):
-        command = [sys.executable, *sys.argv, *map(str, options), "--worker", name]
+    python: the interpreter; in its environment this file needs NumPy alone.
+    """
+
+    def __init__(self, name, threads, *options, python=sys.executable):
+        command = [python, *sys.argv, *map(str, options), "--worker", name]
         limits = {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.name, self.process = name, subprocess.Popen(command, env=os.environ | limits, **pipes)
@@ -105,6 +107,8 @@ def peaks(args):
 
     Each thread multiplies and copies for itself: this is what the machine can do, not how well threads share work.
     """
+    import threadpoolctl  # not where a rival's interpreter reads this file
+
     a, b, *products = np.ones((2 + args.threads, 1536, 1536), np.float32)
     source, target = np.ones((2, args.threads, 2**25 // args.threads), np.float32)  # 128 MiB each: more than caches
     pool = ThreadPoolExecutor(args.threads)
@@ -194,6 +198,8 @@ def parser(doc, workers, rounds=7):
 
 def about():
     """Lines: the date, the machine, the versions, the command."""
+    import threadpoolctl
+
     blas = [f"{b['internal_api']} {b['version']}, {b['architecture']} kernels"
             for b in threadpoolctl.threadpool_info() if b["internal_api"] == "openblas"]
     versions = [f"Python {platform.python_version()}", f"NumPy {np.__version__} ({'; '.join(blas) or 'other BLAS'})"]
