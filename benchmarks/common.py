@@ -50,11 +50,11 @@ BACKWARD = {name: flop if name == "conv1" else 2 * flop for name, flop in FORWAR
 class Worker:
     """This script in another process: worker(**question) is its answer. `options` come on top of the script's own.
 
-    python: the interpreter; in its environment this file needs NumPy alone.
+    python: the interpreter; in its environment this file needs NumPy alone. launcher: what starts it.
     """
 
-    def __init__(self, name, threads, *options, python=sys.executable):
-        command = [python, *sys.argv, *map(str, options), "--worker", name]
+    def __init__(self, name, threads, *options, python=sys.executable, launcher=()):
+        command = [*launcher, python, *sys.argv, *map(str, options), "--worker", name]
         limits = {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.name, self.process = name, subprocess.Popen(command, env=os.environ | limits, **pipes)

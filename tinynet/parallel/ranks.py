@@ -49,7 +49,7 @@ class Ranks:
     def __init__(self, comm=None, patience=45.0):
         self.number, self.size, self.local_number, self.local_size = 0, 1, 0, 1
         self.comm, self.patience = comm, patience
-        self.seconds_waited, self.bytes, self.nccl = 0.0, 0, {}  # bytes: handed to collectives
+        self.seconds, self.bytes, self.nccl = 0.0, 0, {}  # spent in collectives, and handed to them
         if comm is not None:
             self.mpi = importlib.import_module("mpi4py.MPI")
             self.number, self.size = comm.rank, comm.size
@@ -106,7 +106,7 @@ class Ranks:
                 with use_device(device):
                     array[...] = to_device(host, device)
 
-        return Pending(finish, request.Test)
+        return Pending(finish, lambda: self.push(request))
 
     # -------------------------------------------------------------------------------- NCCL
 
@@ -173,7 +173,13 @@ class Ranks:
             if waited > self.patience:
                 raise self.missing({rank for rank, at in heard.items() if at > 0.75 * self.patience})
             time.sleep(0 if waited < 0.1 else 0.001)  # 0: lets others compute, if they want this core
-        self.seconds_waited += time.monotonic() - start
+        self.seconds += time.monotonic() - start
+
+    def push(self, request):
+        """Let MPI move what it can. Most MPIs move nothing while nobody calls them."""
+        start = time.monotonic()
+        request.Test()
+        self.seconds += time.monotonic() - start
 
     def listen(self):
         """The ranks that have said that they wait, now or in a wait before that ended well."""
@@ -224,8 +230,8 @@ class Ranks:
 class Pending:
     """A collective under way. Its arrays are to be left alone until wait() has returned."""
 
-    def __init__(self, finish=lambda: None, test=lambda: True):
-        self.wait, self.push = finish, test  # push: MPI moves what it can, and returns
+    def __init__(self, finish=lambda: None, push=lambda: None):
+        self.wait, self.push = finish, push
 
 
 # ------------------------------------------------------------------------------- joining
