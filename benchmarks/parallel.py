@@ -145,6 +145,9 @@ def main():
         *(f"To sum up {GRADIENT_BYTES / 1e6:.0f} MB over {count} ranks, with nothing else to do: {1e3 * s:.0f} ms."
           for count, s in sum_of.items()),
     ]
+    slower = {name: statistics.median(common.ratios(seconds(a), one)) for name, a in turns.items()}
+    slower = [f"{name} ({ratio:.2f} times the time)" for name, ratio in slower.items() if ratio > 1.02]
+    lines += ["", f"Slower than one device on this machine: {', '.join(slower) or 'none'}."]
     medians = {"a step": {name: statistics.median(seconds(answers)) for name, answers in turns.items()}}
     common.report(args, "AlexNet shared out", lines, common.bars(medians, "seconds"))
 
