@@ -75,6 +75,7 @@ def draw(found):
         from matplotlib.figure import Figure
 
         figure = Figure((10, 3), layout="constrained")
+        every = [second for seconds in found.values() for second in seconds.values()]
         for axes, (axis, seconds) in zip(figure.subplots(1, len(found), sharey=True), found.items(), strict=True):
             values = list(seconds)
             axes.loglog(values, seconds.values(), "o")
@@ -84,6 +85,8 @@ def draw(found):
                 axes.loglog(values, [line(value) for value in values], "-")
                 title = f"{axis}: slope {b:.2f}"
             axes.set_xticks(values, [f"{value:g}" for value in values])
+            axes.set_yticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
+            axes.set_ylim(0.7 * min(every), 1.4 * max(every))
             axes.minorticks_off()
             axes.set_title(title)
         figure.supylabel("seconds a step")
