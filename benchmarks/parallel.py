@@ -137,7 +137,8 @@ def main():
             f"{model:.3f}" if kind == "data" else "", common.spread([a["share"] for a in answers], ".0%"),
             f"{answers[0]['bytes'] / 1e6:.1f}",
         ])
-    header = ["", "seconds a step, median (min to max)", "time / one device's", "the model", "communicating", "MB handed on"]
+    header = ["", "seconds a step, median (min to max)", "time / one device's", "the model", "in collectives",
+              "MB handed to them"]
     lines = [
         f"Batch {B} in all, {args.rounds} rounds, {args.threads} threads in all.", "", *common.table(header, rows), "",
         f"One device: {1e3 * weights:.0f} ms a step for the weights and {1e3 * an_image:.2f} ms an image (batches of "
