@@ -95,9 +95,11 @@ def machine(monkeypatch, tmp_path):
         else:
             monkeypatch.setitem(sys.modules, "cupy", cupy)  # None: as if it were not installed
         backend.cupy.cache_clear()
+        backend.why_staged.cache_clear()
 
     yield build
     backend.cupy.cache_clear()
+    backend.why_staged.cache_clear()
 
 
 INSUFFICIENT = Error("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
@@ -166,8 +168,8 @@ def test_a_card_without_a_driver_and_gpus_that_are_hidden(machine, monkeypatch):
         cuda_driver.load_cupy()
 
 
-def test_two_gpus_and_a_copy_that_arrives_damaged(machine, capsys):
-    machine((12, 4), imitate_cupy(damage=[(0, 1)], peers=[(1, 0)]))
+def test_gpus_whose_copies_arrive_whole_damaged_or_not_at_all(machine, capsys):
+    machine((12, 4), imitate_cupy(gpus=3, damage=[(0, 1), (0, 2)], peers=[(0, 1), (1, 0)]))
     assert doctor.main() == 0
     lines = capsys.readouterr().out.splitlines()
     damaged = len(range(5, 2**20 + 1, 1000))
@@ -176,10 +178,13 @@ def test_two_gpus_and_a_copy_that_arrives_damaged(machine, capsys):
         "CUDA runtime  12.9",
         "NVRTC         12.9",
         "cuda:1        Imitation 1, compute capability 9.0, 2.0 GiB, 1.5 GiB free",
-        f"cuda:0 -> 1   peer access; copies ARE DAMAGED: {damaged:,} of 1,048,577 words came out wrong",
-        "cuda:1 -> 0   no peer access; a pattern of 4 MiB arrives whole",
+        f"cuda:0 -> 1   over the host: peer copies come out damaged, {damaged:,} of 1,048,577 words wrong",
+        "cuda:1 -> 0   peer copies arrive whole",
+        "cuda:0 -> 2   over the host: the GPUs have no peer access",
     ):
         assert line in lines
+    whys = {(i, j): backend.why_staged(f"cuda:{i}", f"cuda:{j}") for i in range(3) for j in range(3) if i != j}
+    assert [pair for pair, why in whys.items() if why is None] == [(1, 0)]  # training goes by the same answers
     kernel = "              a kernel compiles and gives the right sum"
     assert lines[lines.index("cuda:1        Imitation 1, compute capability 9.0, 2.0 GiB, 1.5 GiB free") + 1] == kernel
 
@@ -210,7 +215,7 @@ def test_what_fails_costs_one_line(machine, monkeypatch, capsys):
     assert f"NumPy         {np.__version__}" in lines
     assert "numpy         FAILED: 'user_api' (KeyError)" in lines
     assert "cuda:0        FAILED: division by zero (ZeroDivisionError)" in lines
-    assert "cuda:1 -> 0   no peer access; a pattern of 4 MiB arrives whole" in lines
+    assert "cuda:1 -> 0   over the host: the GPUs have no peer access" in lines
     assert any(line.startswith("emu:0         compiles with ") for line in lines)
 
 

@@ -338,6 +338,56 @@ def test_streams_and_events():
     assert stream.record(event) is event
 
 
+def test_streams_belong_to_a_device():
+    stream, event = xp.cuda.Stream(non_blocking=True), xp.cuda.Event()
+    kernel = xp.RawKernel('extern "C" __global__ void f() {}', "f")
+    with stream, xp.cuda.Device(1):
+        assert xp.cuda.get_current_stream() is xp.cuda.Stream.null  # of emu:1
+        assert xp.cuda.get_current_stream(0) is stream
+        xp.cuda.get_current_stream().wait_event(event)
+        for call in (stream.use, stream.__enter__):
+            with pytest.raises(RuntimeError, match="a stream of emu:0 cannot be used while emu:1 is current"):
+                call()
+        with pytest.raises(xp.cuda.runtime.CUDARuntimeError, match="an event of emu:0 is recorded on the null stream"):
+            event.record()
+        with pytest.raises(emulator.KernelError, match="launched on a stream of emu:0 while emu:1 is current"):
+            kernel((1,), (1,), (), stream=stream)
+        event.record(stream)
+
+
+def test_work_on_two_streams_needs_an_order():
+    code = 'extern "C" __global__ void copy(const float *x, float *y) { *y = *x; }'
+    copy, stream = xp.RawKernel(code, "copy"), xp.cuda.Stream(non_blocking=True)
+    x, y, z = (xp.zeros(1, np.float32) for _ in range(3))
+    refused = pytest.raises(emulator.StreamError, match="and does not wait for")
+
+    def on_stream(*arrays):
+        copy((1,), (1,), arrays, stream=stream)
+
+    with emulator.mode(streams=True):  # what was before is done
+        on_stream(x, y)
+        copy((1,), (1,), (x, z))  # both only read x
+        assert x + 1 == 1
+        for late in (lambda: x.fill(1), lambda: y + 1, lambda: y.get(), lambda: z.__iadd__(y)):
+            with refused:
+                late()
+        with refused:
+            copy((1,), (1,), (y, z))
+        xp.cuda.get_current_stream().wait_event(stream.record())
+        x.fill(1)
+        with refused:
+            on_stream(x, y)
+        xp.cuda.Device().synchronize()
+        on_stream(x, y)
+        stream.synchronize()
+        assert y.get() == 1
+        stream.wait_event(xp.cuda.get_current_stream().record())
+        y[:] = x
+        with refused:  # the event was recorded before
+            on_stream(y, z)
+    on_stream(y, z)
+
+
 def test_pinned_memory():
     memory = xp.cuda.alloc_pinned_memory(100)
     assert len(memory) == 512  # as in CuPy, more than asked for

@@ -110,6 +110,14 @@ def cause(error):
     return lines[0] if lines else type(error).__name__
 
 
+def why_staged(cupy, source, target):
+    """Why copies from GPU `source` to GPU `target` should go over the host, in a few words; None: they need not."""
+    if not cupy.cuda.runtime.deviceCanAccessPeer(source, target):  # what CuPy asks before it lets them
+        return "the GPUs have no peer access"
+    damaged, words = damaged_words(cupy, source, target)
+    return f"peer copies come out damaged, {damaged:,} of {words:,} words wrong" if damaged else None
+
+
 def damaged_words(cupy, source, target, words=2**20 + 1):
     """(how many 32-bit words come out wrong, of how many) when GPU `target` copies them from GPU `source`.
 

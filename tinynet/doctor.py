@@ -173,11 +173,8 @@ def run_a_kernel(xp, i):
 
 
 def describe_copy(cupy, i, j):
-    access = "peer access" if cupy.cuda.runtime.deviceCanAccessPeer(j, i) else "no peer access"
-    damaged, words = cuda_driver.damaged_words(cupy, i, j)
-    if damaged:
-        return f"{access}; copies ARE DAMAGED: {damaged:,} of {words:,} words came out wrong"
-    return f"{access}; a pattern of {words * 4 / 2**20:.0f} MiB arrives whole"
+    reason = cuda_driver.why_staged(cupy, i, j)
+    return f"over the host: {reason}" if reason else "peer copies arrive whole"
 
 
 def mpi_library():

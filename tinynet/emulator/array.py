@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinynet.emulator import device
+from tinynet.emulator import device, modes, races, streams
 
 
 class ndarray:
@@ -89,6 +89,10 @@ class ndarray:
     def get(self, stream=None, order="C", out=None, blocking=True):
         """A NumPy array of the same values; or `out`, a NumPy array that takes them up."""
         device.moved(place(self), "cpu", self.nbytes)
+        line = streams.line(stream, self._memory.device_id)
+        streams.queued(line, [self._memory], pinned(out))
+        if blocking:
+            races.synchronize(line.knows)
         if out is None:
             return self._array.copy(order)
         if out.dtype != self.dtype or out.shape != self.shape:
@@ -105,10 +109,14 @@ class ndarray:
         if arr.shape != self.shape:
             raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
         device.moved("cpu", place(self), self.nbytes)
+        streams.queued(streams.line(stream, self._memory.device_id), pinned(arr), [self._memory])
         self._array[...] = arr
 
     def item(self, *index):
         device.moved(place(self), "cpu", self.itemsize)
+        line = streams.line(number=self._memory.device_id)
+        streams.queued(line, [self._memory])
+        races.synchronize(line.knows)
         return self._array.item(*index)
 
     def tolist(self):
@@ -164,7 +172,23 @@ def call(function, *args, **kwargs):
                 f"while current = {device.name(here)} (in {getattr(function, '__name__', function)})"
             )
     with np.errstate(all="ignore"):  # GPUs do not warn
-        return rewrap(function(*args, **kwargs), operands)
+        result = rewrap(function(*args, **kwargs), operands)
+    if modes.current().streams:
+        streams.queued(streams.line(), *used(operands, result))
+    return result
+
+
+def used(operands, result):
+    """The memory that a call has read, and that it has written. One that gives views has done neither."""
+    results = result if isinstance(result, tuple | list) else [result]
+    if result is None:  # x[i] = y, copyto, sort, ...
+        results = operands[:1]
+    shared = {id(x._memory) for x in operands}
+    written = [
+        x._memory for x in results
+        if isinstance(x, ndarray) and (id(x._memory) not in shared or any(x is y for y in operands))
+    ]
+    return [x._memory for x in operands if written], written
 
 
 def unwrap(value, operands):
@@ -205,6 +229,7 @@ def wrap(array, operands=()):
             return new
     new._memory = device.Memory(device.current(), owner.nbytes)
     new.base = None
+    streams.given_out(new._memory)
     return new
 
 
@@ -215,12 +240,20 @@ def owner_of(array):
     return array
 
 
+def pinned(array):
+    """The pinned memory that a NumPy array lies in, in a list; an empty one if it lies elsewhere."""
+    owner = owner_of(array)
+    owner = getattr(owner, "obj", owner)  # of a memoryview
+    return [owner] if hasattr(owner, "history") else []
+
+
 def to_current(x, order="C"):
     """A copy of x, an array of NumPy or of any device, on the current device."""
     source, array = (place(x), x._array) if isinstance(x, ndarray) else ("cpu", x)
     copy = wrap(array.copy(order))
     if source != place(copy):
         device.moved(source, place(copy), array.nbytes)
+    streams.queued(streams.line(), [x._memory] if isinstance(x, ndarray) else (), [copy._memory])
     return copy
 
 

@@ -4,6 +4,8 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 
+from tinynet.emulator import races
+
 COUNT = 8
 MEMORY = 16 * 2**30  # bytes of a device; only a figure, for the memory is the computer's
 PIECE = 512  # CuPy's pool gives out multiples of this many bytes
@@ -44,7 +46,9 @@ class Device:
         _local.current = _local.entered.pop()
 
     def synchronize(self):
-        pass  # all work is done at once
+        for line in list(races.Line.every):
+            if line.device == self.id:
+                races.synchronize(line.knows)
 
     @property
     def mem_info(self):
@@ -115,7 +119,7 @@ class Memory:
     """What a device has given out for an array. Its views share it; it goes back with the last of them."""
 
     def __init__(self, device_id, size):
-        self.device_id, self.size = device_id, 0
+        self.device_id, self.size, self.history = device_id, 0, None
         size = -(-size // PIECE) * PIECE
         figures = _figures[device_id]
         with _lock:
@@ -127,6 +131,10 @@ class Memory:
             self.size = size
             figures.used += size
             figures.total = max(figures.total, figures.used)
+
+    @property
+    def what(self):
+        return f"{self.size} bytes of {name(self.device_id)}"
 
     def __del__(self):
         with _lock:

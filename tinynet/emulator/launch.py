@@ -3,9 +3,10 @@
 import ctypes
 import sys
 import threading
+from dataclasses import replace
 from itertools import zip_longest
 
-from tinynet.emulator import arguments, compiler, modes, runtime, sanitizer, source
+from tinynet.emulator import arguments, compiler, device, modes, runtime, sanitizer, source, streams
 from tinynet.emulator.array import ndarray
 
 # CUDA's limits.
@@ -107,16 +108,25 @@ class RawKernel:
             block=block,
             dynamic_bytes=shared_mem,
             shared_limit=SHARED if self._most_dynamic is None else MAX_SHARED,
-            workers=runtime.WORKERS if mode == modes.Mode() else 1,
+            workers=runtime.WORKERS if replace(mode, streams=False) == modes.Mode() else 1,
             shuffle=mode.shuffle is not None,
             seed=mode.shuffle or 0,
             print_now=mode.debug,
         )
+        self._note_streams(args, stream)
         printed, error = self._run_sanitized(launch, packed, args) if mode.sanitize else runtime.run(launch)
         if printed:
             sys.stdout.write(printed)
         if error:
             raise self._error(error)
+
+    def _note_streams(self, args, stream):
+        line = streams.line(stream)
+        if line.device != device.current():
+            raise self._error(f"launched on {line.name} while {device.name(device.current())} is current")
+        arrays = [(x._memory, p) for x, p in zip(args, self._parameters, strict=True) if isinstance(x, ndarray)]
+        written = [memory for memory, p in arrays if not (p.text or "").startswith("const ")]
+        streams.queued(line, [memory for memory, _ in arrays], written)
 
     def _run_sanitized(self, launch, packed, args):
         program = self._module._build("sanitize")

@@ -3,12 +3,15 @@
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from tinynet.emulator import races
+
 
 @dataclass(frozen=True)
 class Mode:
     sanitize: bool = False
     shuffle: int | None = None
     debug: bool = False
+    streams: bool = False
 
 
 _current = Mode()
@@ -25,6 +28,7 @@ def mode(**changes):
     sanitize=True   under the address and undefined-behaviour sanitizers, in a process of their own
     shuffle=seed    blocks, and threads between barriers, in a random order that the seed determines
     debug=True      compiled without optimisation, one thread after the other: for a debugger
+    streams=True    StreamError where work on two streams uses the same memory in no certain order: see races.py
     """
     global _current
     before = _current
@@ -33,6 +37,8 @@ def mode(**changes):
         raise ValueError("emulator.mode: either sanitize or debug, not both")
     if new.shuffle is not None and not (isinstance(new.shuffle, int) and 0 <= new.shuffle < 2**63):
         raise ValueError(f"emulator.mode: shuffle is a seed, an int from 0, or None; got {new.shuffle!r}")
+    if new.streams and not before.streams:
+        races.begin()
     _current = new
     try:
         yield

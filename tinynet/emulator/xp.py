@@ -92,7 +92,7 @@ def array(obj, dtype=None, copy=True, order="K"):
         return _array.to_current(_np.asarray(obj, dtype), order)
     if copy or obj.device != here:
         obj = _array.to_current(obj, order)
-    return obj.astype(dtype or obj.dtype, copy=False)
+    return obj if dtype in (None, obj.dtype) else obj.astype(dtype)
 
 
 def asarray(a, dtype=None, order="K"):
