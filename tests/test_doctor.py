@@ -289,8 +289,9 @@ extern "C" int cuDeviceGetName(char *name, int size, int i) { strcpy(name, i ? "
 
 @pytest.mark.parametrize("i, j", [(0, 1), (1, 0)])
 def test_emulated_devices_deliver_what_they_copy(i, j):
-    damaged, words = cuda_driver.damaged_words(emulator.xp, i, j)
-    assert (damaged, words) == (0, 2**20 + 1)
+    with emulator.mode(streams=True):
+        assert cuda_driver.damaged_words(emulator.xp, i, j) == (0, 2**20 + 1)
+    assert cuda_driver.why_staged(emulator.xp, i, j) is None
 
 
 def test_the_command_line():

@@ -97,14 +97,15 @@ def queued(line, reads=(), writes=()):
 
 
 def given_out(memory):
-    """Tells it of memory that an array gets, or the host."""
+    """Tells races.py that this memory is an array's from now on, or the host's."""
     if modes.current().streams:
         history(memory).given_out()
 
 
 def history(memory):
     if memory.history is None:
-        pool = races.HOST if memory.device_id is None else line(number=memory.device_id)
+        number = memory.device_id
+        pool = races.HOST if number is None else line(entered(number)[-1], number)
         memory.history = races.History(memory.what, pool)
         weakref.finalize(memory, memory.history.given_back)
     return memory.history
