@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinynet.autograd import FLOATS, Tensor
+from tinynet.backend import scratch
 
 
 def pair(op, argument, value, least):
@@ -53,14 +54,14 @@ def output_size(size, kernel, stride, padding, dilation, ceil_mode=False):
     return count - 1 if (count - 1) * stride >= size + padding else count
 
 
+def steps(r, P, stride, dilation):
+    """Along one axis: what cell r of all P windows sees."""
+    return slice(r * dilation, r * dilation + stride * (P - 1) + 1, stride)
+
+
 def cell(r, s, P, Q, stride, dilation):
     """The slice of a (..., H, W) image that cell (r, s) of all P x Q windows sees: (..., P, Q)."""
-    top, left = r * dilation[0], s * dilation[1]
-    return (
-        ...,
-        slice(top, top + stride[0] * (P - 1) + 1, stride[0]),
-        slice(left, left + stride[1] * (Q - 1) + 1, stride[1]),
-    )
+    return ..., steps(r, P, stride[0], dilation[0]), steps(s, Q, stride[1], dilation[1])
 
 
 class Windows(NamedTuple):
@@ -138,26 +139,29 @@ def take_apart(x, stride):
 def im2col(x, kernel, P, Q, stride, dilation, out):
     """Lay every window out as a column: (B, C, H, W), padded -> (C, R, S, B, P, Q), into `out`.
 
-    Read as a matrix of C*R*S rows, each column is one window; the images lie side by side. The view
-    reads the same cell through many windows, by its strides alone: only the last line copies.
+    Read as a matrix of C*R*S rows, each column is one window; the images lie side by side. In two steps:
+    first, for each s, the columns of the image that cells (., s) see; then, for each r, the rows. With stride 1
+    the second step, R times as large as the first, copies all P * Q places of an image as one run of memory.
     """
+    (B, C, H, _), (R, S) = x.shape, kernel
     parts = take_apart(x, (1, stride[1]))[0]  # (u, B, C, H, G)
-    _, b, c, h, w = parts.strides  # bytes from one image, channel, row, column to the next
-    strides = (c, h * dilation[0], b, h * stride[0], w)
-    shape = (x.shape[1], kernel[0], len(x), P, Q)
-    for s in range(kernel[1]):
-        first = s * dilation[1]
-        cells = parts[first % stride[1], ..., first // stride[1] :]  # that column s sees
-        out[:, :, s] = np.lib.stride_tricks.as_strided(cells, shape, strides)
+    rows = scratch("rows", (C, S, B, H, Q), x.dtype)
+    for s in range(S):
+        first, part = divmod(s * dilation[1], stride[1])
+        rows[:, s] = parts[part, ..., first : first + Q].swapaxes(0, 1)
+    c, s, b, h, q = rows.strides  # bytes from one channel, ..., column to the next
+    out[...] = np.lib.stride_tricks.as_strided(rows, out.shape, (c, h * dilation[0], s, b, h * stride[0], q))
 
 
 def col2im(columns, x, stride, dilation):
     """The transpose of im2col: add (C, R, S, B, P, Q) to where it came from, in x (B, C, H, W).
 
-    Overlapping windows share cells of the image, and what they bring adds up.
+    Overlapping windows share cells of the image, and what they bring adds up. The same two steps, backwards.
     """
-    _, R, S, _, P, Q = columns.shape
-    x = x.swapaxes(0, 1)  # a view: adding to it adds to x
+    C, R, S, B, P, Q = columns.shape
+    rows = scratch("rows", (C, S, B, x.shape[2], Q), x.dtype)
+    rows[...] = 0
     for r in range(R):
-        for s in range(S):
-            x[cell(r, s, P, Q, stride, dilation)] += columns[:, r, s]
+        rows[..., steps(r, P, stride[0], dilation[0]), :] += columns[:, r]
+    for s in range(S):
+        x[..., steps(s, Q, stride[1], dilation[1])] += rows[:, s].swapaxes(0, 1)
