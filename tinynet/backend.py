@@ -227,7 +227,7 @@ def manual_seed(seed):
 
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SMALL = 2**14  # elements: fewer are not worth waking a thread for
-BLOCK = 2**16  # elements: small enough to stay in cache, large enough to be worth a call
+BLOCK = 2**18  # elements: small enough to stay in cache, large enough to be worth a call
 _local = threading.local()  # .busy: this thread works for a parallel_for; .scratch: its buffers
 
 
@@ -367,10 +367,14 @@ def matmul(a, b):
     if not isinstance(a, np.ndarray) or WORKERS == 1 or a.shape[0] * b.size < 64 * SMALL:
         return a @ b
     out = np.empty((a.shape[0], b.shape[1]), a.dtype)
+    on = max(a, b, key=np.size)
     if a.shape[0] > b.shape[1]:
-        parallel_for(len(a), lambda i, j: np.matmul(a[i:j], b, out=out[i:j]), max(a, b, key=np.size))
+        parallel_for(len(a), lambda i, j: np.matmul(a[i:j], b, out=out[i:j]), on)
+    elif b.flags.f_contiguous and len(a) < len(b):
+        # (x @ w.T) as (w @ x.T).T: with few rows most of the work is to pack w, which BLAS does faster if w is first.
+        parallel_for(b.shape[1], lambda i, j: np.copyto(out[:, i:j], (b[:, i:j].T @ a.T).T), on)
     else:
-        parallel_for(b.shape[1], lambda i, j: np.matmul(a, b[:, i:j], out=out[:, i:j]), max(a, b, key=np.size))
+        parallel_for(b.shape[1], lambda i, j: np.matmul(a, b[:, i:j], out=out[:, i:j]), on)
     return out
 
 

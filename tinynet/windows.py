@@ -10,7 +10,7 @@ Two ways to look at it. By window: window (p, q) covers the cells
 (p * stride + r * dilation, q * stride + s * dilation) of the image with its border. By cell: cell
 (r, s) of *all* windows at once is one regular slice of that image, starting at
 (r * dilation, s * dilation) with step `stride`. The second needs only R * S array operations instead of
-P * Q, so pooling and col2im use it. im2col only reads, and takes all (r, s, p, q) at once, as one view.
+P * Q. Going first along one axis and then along the other, as im2col and col2im do, it needs R + S.
 """
 
 from typing import NamedTuple
@@ -55,7 +55,7 @@ def output_size(size, kernel, stride, padding, dilation, ceil_mode=False):
 
 
 def steps(r, P, stride, dilation):
-    """Along one axis: what cell r of all P windows sees."""
+    """The slice of one axis of an image that cell r of all P windows sees."""
     return slice(r * dilation, r * dilation + stride * (P - 1) + 1, stride)
 
 
@@ -93,19 +93,6 @@ class Windows(NamedTuple):
         for i in range(R * S):
             yield i, cell(i // S, i % S, P, Q, self.stride, self.dilation)
 
-    def runs(self, parts):
-        """(i, run): the same, of an image that take_apart took apart.
-
-        Number j of the run belongs to the window at place j of (B, C, F, G); what does not lie within
-        the first P of F and Q of G belongs to no window.
-        """
-        (t, u), (R, S), G = self.stride, self.kernel, parts.shape[-1]
-        length = parts[0, 0].size - (R - 1) * self.dilation[0] // t * G - (S - 1) * self.dilation[1] // u
-        for i in range(R * S):
-            r, s = i // S * self.dilation[0], i % S * self.dilation[1]
-            start = r // t * G + s // u
-            yield i, parts[r % t, s % u].reshape(-1)[start : start + length]
-
 
 def pad_image(x, padding, value=0.0):
     """x (..., H, W) with a border of `padding` = (top, bottom, left, right), filled with `value`."""
@@ -118,37 +105,18 @@ def pad_image(x, padding, value=0.0):
     return padded
 
 
-def take_apart(x, stride):
-    """Every t-th row and column of x (B, C, H, W), from each of the first t: (t, t, B, C, F, G).
-
-    F = ceil(H / t) and G = ceil(W / t), filled up with zeros. Row p * t + r of x is row p + r // t of part
-    r % t: what cell (r, s) of all windows sees lies there without gaps, in one run of memory. NumPy goes
-    through a run several times as fast as through every t-th number.
-    """
-    if stride == (1, 1):
-        return np.ascontiguousarray(x)[None, None]
-    (t, u), (B, C, H, W) = stride, x.shape
-    parts = np.zeros((t, u, B, C, -(-H // t), -(-W // u)), x.dtype)
-    for a in range(min(t, H)):
-        for b in range(min(u, W)):
-            part = x[..., a::t, b::u]
-            parts[a, b, ..., : part.shape[-2], : part.shape[-1]] = part
-    return parts
-
-
 def im2col(x, kernel, P, Q, stride, dilation, out):
     """Lay every window out as a column: (B, C, H, W), padded -> (C, R, S, B, P, Q), into `out`.
 
     Read as a matrix of C*R*S rows, each column is one window; the images lie side by side. In two steps:
-    first, for each s, the columns of the image that cells (., s) see; then, for each r, the rows. With stride 1
-    the second step, R times as large as the first, copies all P * Q places of an image as one run of memory.
+    for each s the columns of the image that cells (., s) see, and then for each r the rows of those. The
+    second copies most. With stride 1 what it copies of an image, P rows of length Q, is one run of memory.
     """
-    (B, C, H, _), (R, S) = x.shape, kernel
-    parts = take_apart(x, (1, stride[1]))[0]  # (u, B, C, H, G)
+    (B, C, H, _), S = x.shape, kernel[1]
     rows = scratch("rows", (C, S, B, H, Q), x.dtype)
     for s in range(S):
-        first, part = divmod(s * dilation[1], stride[1])
-        rows[:, s] = parts[part, ..., first : first + Q].swapaxes(0, 1)
+        rows[:, s] = x[..., steps(s, Q, stride[1], dilation[1])].swapaxes(0, 1)
+    # All r in one copy: a view reads the same row through several windows, by its strides alone.
     c, s, b, h, q = rows.strides  # bytes from one channel, ..., column to the next
     out[...] = np.lib.stride_tricks.as_strided(rows, out.shape, (c, h * dilation[0], s, b, h * stride[0], q))
 
