@@ -10,7 +10,8 @@ dropout on); inference is forward alone, in evaluation mode, without a graph. Ea
 process of its own, so that its peak memory is its own; they take turns, A B A B, so that whatever
 else slows the machine slows all. PyTorch's network is the same one on one device: grouped
 convolutions, LRN on each half of the channels. Every round also measures how fast sgemm is here: the
-floor is the time that the network's products alone would take at that rate.
+floor is the time that the network's products alone would take at that rate. Page faults count how often the
+system had to find a page of memory for a step: none, if the step lives in memory that earlier ones gave back.
 """
 
 import resource
@@ -108,17 +109,19 @@ def work(args):
     step()  # the first step allocates
 
     def timed():
+        before = resource.getrusage(resource.RUSAGE_SELF)
         start = time.perf_counter()
         step()
         seconds = time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_SELF)
         unit = 1024**3 if sys.platform == "darwin" else 1024**2  # bytes there, KiB here -> GiB
-        return {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+        return {"seconds": seconds, "peak": after.ru_maxrss / unit, "faults": after.ru_minflt - before.ru_minflt}
 
     common.serve(timed)
 
 
 def compare(args, batch_size, devices, inference):
-    """{who: seconds of its rounds} and {who: peak memory in GiB} of one setting."""
+    """Of one setting, {who: seconds of its rounds}, {who: peak memory in GiB}, {who: page faults of its rounds}."""
     options = ["--batch-size", batch_size, *(["--inference"] if inference else [])]
     workers = {"sgemm alone (the floor)": common.Worker("machine", args.threads)}
     for name in common.libraries():
@@ -132,7 +135,8 @@ def compare(args, batch_size, devices, inference):
     work = batch_size * sum(products)
     times = {who: [turn["seconds"] if "seconds" in turn else work / turn["sgemm"] for turn in some]
              for who, some in turns.items()}
-    return times, {who: some[-1].get("peak") for who, some in turns.items()}
+    peaks = {who: some[-1].get("peak") for who, some in turns.items()}
+    return times, peaks, {who: [turn["faults"] for turn in some] for who, some in turns.items() if peaks[who]}
 
 
 def marks(setting, times, peaks):
@@ -169,17 +173,19 @@ def main():
     rows, found, medians = [], [], {}
     for batch_size, devices, inference in settings:
         setting = f"{'inference' if inference else 'training step'}, batch {batch_size}"
-        times, peaks = compare(args, batch_size, devices, inference)
+        times, peaks, faults = compare(args, batch_size, devices, inference)
         floor, *_ = times.values()
         for who, t in times.items():
             rows.append([
                 setting, who, common.spread(t), f"{peaks[who]:.2f}" if peaks[who] else "",
+                common.spread(faults[who], ".0f") if who in faults else "",
                 common.spread(common.ratios(times["PyTorch"], t), ".2f") if "PyTorch" in times else "",
                 common.spread(common.ratios(t, floor), ".2f"),
             ])
             medians.setdefault(who, {})[setting] = statistics.median(t)
         found += marks(setting, times, peaks)
-    header = ["", "", "seconds, median (min to max)", "peak memory, GiB", "PyTorch's time / this", "this / the floor"]
+    header = ["", "", "seconds, median (min to max)", "peak memory, GiB", "page faults, after the first step",
+              "PyTorch's time / this", "this / the floor"]
     lines = [f"{args.rounds} rounds, {args.threads} threads.", "", *common.table(header, rows), ""]
     lines += common.marks_table(found)
     common.report(args, "AlexNet: a training step and inference", lines, common.bars(medians, "seconds"))

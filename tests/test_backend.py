@@ -99,9 +99,10 @@ def test_matmul_is_the_product(rng, dtype, shape):
     rows, inner, columns = shape
     a = rng.standard_normal((rows, inner)).astype(dtype)
     b = rng.standard_normal((columns, inner)).astype(dtype).T
-    product = backend.matmul(a, b)
-    assert product.dtype == dtype
-    np.testing.assert_allclose(product, np.einsum("ij,jk->ik", a, b), rtol=1e-3 if dtype == "f4" else 1e-10, atol=1e-4)
+    expected = np.einsum("ij,jk->ik", a, b)
+    for product in (backend.matmul(a, b), backend.matmul(a, b.copy())):  # b's columns or its rows lie in one run
+        assert product.dtype == dtype and product.flags.c_contiguous
+        np.testing.assert_allclose(product, expected, rtol=1e-3 if dtype == "f4" else 1e-10, atol=1e-4)
 
 
 def test_gate(rng, dtype):
