@@ -166,14 +166,16 @@ def input_gradient(dy, w, x_shape, geometry):
 def columns(x, kernel, P, Q, geometry):
     """The windows of a few images: (B, C, H, W) -> (G, C/G*R*S, B*P*Q), in a reused buffer."""
     B, C = x.shape[:2]
-    cols = scratch("columns", (C, *kernel, B, P, Q), x.dtype)
     x = pad_image(x, geometry.border)
+    if tuple(kernel) == geometry.stride == (1, 1):  # the windows are the pixels
+        return by_filter(x, geometry.groups)
+    cols = scratch("columns", (C, *kernel, B, P, Q), x.dtype)
     im2col(x, kernel, P, Q, geometry.stride, geometry.dilation, cols)
     return cols.reshape(geometry.groups, -1, B * P * Q)
 
 
 def by_filter(dy, G):
-    """(B, K, P, Q) -> (G, K/G, B*P*Q), to match the columns. One image needs no copy."""
+    """(B, K, P, Q) -> (G, K/G, B*P*Q): each filter (or channel) one row, as in the columns. One image needs no copy."""
     B, K, P, Q = dy.shape
     return dy.swapaxes(0, 1).reshape(G, K // G, B * P * Q)
 
