@@ -92,23 +92,12 @@ def test_random_shapes_same_as_numpy(device, data):
     check_avg_pool(device, x + np.float32(0.1), how, draw(st.booleans()))
 
 
-def test_minus_infinity_as_in_numpy(rng, device):
-    x = rng.choice(np.array([-np.inf, -1, 2], "float32"), (3, 5, 12, 12), p=[0.8, 0.1, 0.1])
-    x[0] = -np.inf  # nothing is better than the border: the first cell wins, even one of the border
-    check_max_pool(device, x, windows((3, 3), (2, 2), (1, 1)))
-
-
-def test_nan_reaches_y_as_in_numpy(rng, device):
-    """Which cell wins a window with a NaN is left open; all others have their winner."""
+def test_minus_infinity_and_nan_as_in_numpy(rng, device):
     x = rng.choice(np.array([-np.inf, -1, 2, np.nan], "float32"), (3, 5, 12, 12), p=[0.7, 0.1, 0.1, 0.1])
+    x[0] = -np.inf  # nothing is better than the border: the first cell wins, even one of the border
     how = windows((3, 3), (2, 2), (1, 1))
-    y, winner = pool(x, how, True)
-    got_y, got_winner = fetch(kernels.max_pool2d(*put(device, x), how, True))
-    np.testing.assert_array_equal(got_y, y)
-    there = ~np.isnan(y)
-    assert not there.all()
-    np.testing.assert_array_equal(got_winner[there], winner[there])
-    assert winner.max() < 9 and got_winner.max() < 9
+    assert np.isnan(pool(x, how, False)[0]).any()
+    check_max_pool(device, x, how)
 
 
 def test_not_contiguous(rng, device):

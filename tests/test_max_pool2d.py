@@ -43,6 +43,20 @@ def test_same_as_torch(torch, rng, dtype, device, shape, how, ties):
         assert indices.dtype == np.int64
 
 
+@pytest.mark.parametrize("shape, how", GRID[:3] + GRID[8:])
+def test_nan_wins_as_in_torch(torch, rng, device, shape, how):
+    x = rng.choice([-np.inf, 0, 1, np.inf, np.nan], shape, p=[0.3, 0.3, 0.2, 0.1, 0.1])
+    ours, theirs = tinynet.tensor(x, requires_grad=True, device=device), torch.tensor(x, requires_grad=True)
+    y, indices = F.max_pool2d(ours, **how, return_indices=True)
+    t, expected = torch.nn.functional.max_pool2d(theirs, **how, return_indices=True)
+    np.testing.assert_array_equal(y.numpy(), t.detach().numpy())
+    np.testing.assert_array_equal(indices.numpy(), expected.numpy())
+    dy = rng.integers(1, 9, t.shape).astype(float)
+    y.backward(dy)
+    t.backward(torch.tensor(dy))
+    np.testing.assert_array_equal(tinynet.Tensor(ours.grad).numpy(), theirs.grad.numpy())
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_random_shapes_same_as_torch(torch, data):

@@ -43,8 +43,10 @@ extern "C" __global__ void max_pool2d_forward(const T *__restrict__ x, T *__rest
                 const int w = left + s * a.dilation_w;
                 if (w < 0 || w >= a.W) continue;
                 const T cell = cells[h * a.W + w];
-                if (cell > best) number = r * a.S + s;  // > and not >=: of equals the first stays
-                if (cell > best || cell != cell) best = cell;  // a NaN stays too: nothing is > NaN
+                if (cell > best || cell != cell) {  // > and not >=: of equals the first stays; a NaN is not itself
+                    best = cell;
+                    number = r * a.S + s;
+                }
             }
         }
         y[plane * (a.P * a.Q) + i] = best;

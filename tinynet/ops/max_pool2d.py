@@ -6,7 +6,7 @@ Forward. Window (p, q) passes on its largest cell:
                  with h = p*stride + r*dilation - padding,   v = q*stride + s*dilation - padding
 
 Cells of the border count as minus infinity: a border never wins where the image has anything more.
-(A NaN reaches y; which cell of such a window counts as its winner is left open.)
+Where a window has a NaN the last NaN wins (PyTorch's rule): nothing that went wrong gets lost here.
 
 Backward. Moving any cell but the largest a little changes nothing, so all of dy[n,c,p,q] goes to
 the cell that won, and the others get 0. Where windows overlap one cell may win several of them;
@@ -69,6 +69,9 @@ def pool(x, windows, want_winner):
             y[n] = at_places(best, image.shape, P, Q, windows.stride)
             if want_winner:
                 winner[n] = at_places(number, image.shape, P, Q, windows.stride)
+                if np.isnan(np.vdot(y[n], y[n])):  # the quickest way to ask: squares add up to NaN from a NaN only
+                    for i, cell in windows.cells(P, Q):
+                        winner[n][np.isnan(image[cell])] = i
 
     parallel_for(len(x), images, x)
     return y, winner
