@@ -69,7 +69,8 @@ def pool(x, windows, want_winner):
             y[n] = at_places(best, image.shape, P, Q, windows.stride)
             if want_winner:
                 winner[n] = at_places(number, image.shape, P, Q, windows.stride)
-                if np.isnan(np.vdot(y[n], y[n])):  # the quickest way to ask: squares add up to NaN from a NaN only
+                flat = y[n].reshape(-1)
+                if np.isnan(flat @ flat):  # the quickest way to ask: squares add up to NaN from a NaN only
                     for i, cell in windows.cells(P, Q):
                         winner[n][np.isnan(image[cell])] = i
 
