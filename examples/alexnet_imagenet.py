@@ -177,6 +177,7 @@ class Run:
         self.first = ranks.number == 0  # who prints and saves
         self.devices = parallel.own_devices(options.devices, ranks)
         self.out = None  # the folder, once all arguments have proved good
+        self.signals, self.interrupted = [], []  # those that came to this rank; to any, as of the last meet()
         self.side = round(options.image_size * 256 / 224)  # the paper: 224 x 224 out of 256 x 256
         self.train, self.val = data.open_images(options.data, self.side)
         if state and state.info["classes"] != self.train.classes:
@@ -317,7 +318,7 @@ def describe(run, model):
 # ------------------------------------------------------------------------------------------ loop
 
 
-def train(run, metrics, interrupted):
+def train(run, metrics):
     """Epochs of forward, loss, backward, update; an evaluation and a checkpoint after each."""
     options, loader = run.options, run.loader
     steps = options.epochs * len(loader)
@@ -328,12 +329,12 @@ def train(run, metrics, interrupted):
     ) as bar:
         while True:
             if loader.epoch > run.evaluated:
-                end_epoch(run, metrics, bar, interrupted)
+                end_epoch(run, metrics, bar)
             if loader.epoch >= options.epochs:
                 return
             start, waited, seen = time.perf_counter(), loader.wait_seconds, 0
             for images, labels in loader:
-                counts = meet(run, interrupted, len(labels))
+                counts = meet(run, len(labels))
                 if sum(counts) == 0:  # not one image of this batch can be read
                     continue
                 loss, logits = forward(run, images, labels, first_row=sum(counts[: run.ranks.number]))
@@ -344,19 +345,18 @@ def train(run, metrics, interrupted):
                     show(run, metrics, bar, seen, time.perf_counter() - start, waited)
                 update(run, loss, sum(counts))
                 bar.update()
-                stop = interrupted or 0 < options.stop_after <= run.step
+                stop = run.interrupted or 0 < options.stop_after <= run.step
                 if stop or run.step % options.checkpoint_every == 0:
                     read_results(run, metrics, unread, images)
-                    save_and_stop(run, interrupted) if stop else run.save()
+                    save_and_stop(run) if stop else run.save()
             if unread:  # the epoch's last batch could not be read
                 read_results(run, metrics, unread, images)
 
 
-def meet(run, interrupted, images):
-    """How many images each rank has; and a signal that came to any of them came to all."""
-    everyone = run.ranks.all_gather([images, *interrupted[:1]])
-    if not interrupted:
-        interrupted.extend(number for _, *signals in everyone for number in signals)
+def meet(run, images):
+    """How many images each rank has. A signal that came to one of them counts for all from here on, and not before."""
+    everyone = run.ranks.all_gather([images, *run.signals])
+    run.interrupted = [number for _, *signals in everyone for number in signals]
     return [count for count, *_ in everyone]
 
 
@@ -435,8 +435,8 @@ def advice(run):
     return f"start again with a smaller --lr than {run.options.lr}" + "; the last good checkpoint is kept" * kept
 
 
-def end_epoch(run, metrics, bar, interrupted):
-    result = evaluate(run, run.centre, interrupted)
+def end_epoch(run, metrics, bar):
+    result = evaluate(run, run.centre)
     if not math.isfinite(result["loss"]):
         raise Stop(f"the validation loss after epoch {run.loader.epoch} is {result['loss']}; {advice(run)}", 1)
     run.evaluated = run.loader.epoch
@@ -451,11 +451,10 @@ def end_epoch(run, metrics, bar, interrupted):
         bar.write("that is still close to guessing: try --recipe he or chm2012, or another --lr")
 
 
-def save_and_stop(run, interrupted):
-    meet(run, interrupted, 0)  # one may have heard of it after the others
+def save_and_stop(run):
     run.save()
-    why = signal.Signals(interrupted[0]).name if interrupted else "--stop-after"
-    code = 128 + interrupted[0] if interrupted else 0
+    why = signal.Signals(run.interrupted[0]).name if run.interrupted else "--stop-after"
+    code = 128 + run.interrupted[0] if run.interrupted else 0
     raise Stop(f"{why}: saved at step {run.step}; go on with --out {run.out} --resume", code)
 
 
@@ -463,7 +462,7 @@ def save_and_stop(run, interrupted):
 
 
 @tinynet.no_grad()
-def evaluate(run, loader, interrupted):
+def evaluate(run, loader):
     """Loss, top-1 and top-5 shares. Of ten crops of an image, the mean of their softmaxes counts."""
     run.model.eval()
     losses, top1, top5 = [], [], []  # of this rank's images
@@ -477,17 +476,17 @@ def evaluate(run, loader, interrupted):
         losses.extend(-np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-30)))
         top1.extend(hits(scores, labels, 1))
         top5.extend(hits(scores, labels, 5))
-        meet(run, interrupted, len(labels))
-        if interrupted:
-            save_and_stop(run, interrupted)
+        meet(run, len(labels))
+        if run.interrupted:
+            save_and_stop(run)
     own = [len(losses), *(float(np.sum(x)) for x in (losses, top1, top5))]
     count, *sums = np.sum(run.ranks.all_gather(own), axis=0)
     return dict(zip(("loss", "top1", "top5"), (total / count for total in sums), strict=True))
 
 
-def final_lines(run, interrupted):
+def final_lines(run):
     for name, loader in (("centre crop", run.centre), ("ten-crop", run.ten)):
-        result = evaluate(run, loader, interrupted)
+        result = evaluate(run, loader)
         yield f"{name}: top-1 {100 * result['top1']:.1f} % top-5 {100 * result['top5']:.1f} %"
 
 
@@ -568,10 +567,8 @@ def main(argv=None):
 
 
 def work(ranks, given, out, resume, to_evaluate):
-    interrupted = []  # the number of the signal, once one came
-
     def on_signal(number, frame):
-        interrupted.append(number)
+        run.signals.append(number)
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
 
     # A loss that overflows stops the run with a message of our own; NumPy's would come first.
@@ -593,7 +590,7 @@ def work(ranks, given, out, resume, to_evaluate):
     options = run.options
     ranks.agree(run.facts() if ranks.size > 1 else {})
     if to_evaluate:
-        lines = list(final_lines(run, []))
+        lines = list(final_lines(run))
         report_skipped(run)
         if run.first:
             print(*lines, sep="\n")
@@ -618,14 +615,14 @@ def work(ranks, given, out, resume, to_evaluate):
     metrics = MetricsFile(run.out / "metrics.csv", run.step, write=run.first)
     out_of_memory = False
     try:
-        train(run, metrics, interrupted)
+        train(run, metrics)
     except MemoryError:
         out_of_memory = True  # only noted: as long as the exception lives, so do the arrays in its frames
     if out_of_memory:
         fits = batch_that_fits(run) if ranks.size == 1 else None
         hint = f"--batch-size {fits} fits" if fits else "not even one image fits" if fits == 0 else "try a smaller one"
         raise Stop(f"{options.devices}: out of memory with batches of {options.batch_size}; {hint}", 1, alone=True)
-    lines = list(final_lines(run, interrupted))
+    lines = list(final_lines(run))
     report_skipped(run)
     model = run.whole_model()
     if run.first:

@@ -180,12 +180,14 @@ def test_a_full_disk_on_rank_0_ends_all(pictures, tmp_path):
     assert "going on after step 4" in out
 
 
-def test_sigterm_to_mpiexec_saves_once(pictures, tmp_path):
+@pytest.mark.parametrize("to", ["mpiexec", 1])
+def test_sigterm_saves_once(pictures, tmp_path, to):
+    """To all ranks, or in the middle of a step to one, which the others must hear of before it stops."""
     arguments = ["--data", pictures, "--epochs", 500, *TINY]
     process = start(3, *arguments, "--out", tmp_path / "r")
-    processes(process, 3)
+    numbers = processes(process, 3)
     wait_for(tmp_path / "r" / "checkpoint.safetensors")
-    process.send_signal(signal.SIGTERM)
+    os.kill(process.pid if to == "mpiexec" else numbers[to], signal.SIGTERM)
     _, err = end(process, code=128 + signal.SIGTERM)
     (step,) = re.findall(r"SIGTERM: saved at step (\d+); go on with --out .* --resume", err)
     assert len(losses(tmp_path / "r")) == int(step)
