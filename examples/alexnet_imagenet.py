@@ -82,9 +82,14 @@ class Stop(Exception):
         self.code, self.alone = code, alone
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message):  # else each rank would print it
+        raise Stop(message)
+
+
 def parse(argv):
     """(options given, folder, checkpoint to go on with or None, checkpoint to evaluate or None)."""
-    parser = argparse.ArgumentParser(description="Train AlexNet (2012) with tinynet.")
+    parser = Parser(description="Train AlexNet (2012) with tinynet.")
     add = parser.add_argument
     add("--data", help="a folder with train/<class>/ and val/<class>/; or shapes (drawn; the default), "
         "imagenette or cifar10 (downloaded)")
@@ -552,7 +557,7 @@ def main(argv=None):
     try:
         ranks = parallel.join(any(a.startswith("--parallel") for a in argv or sys.argv))
     except parallel.RankError as error:
-        sys.exit(f"error: {error}")
+        leave(error, parallel.Ranks())
     try:
         work(ranks, *ranks.together(lambda: parse(argv)))
     except (Stop, parallel.RankError, data.DataError, checkpoint.CheckpointError, OSError) as error:
@@ -669,7 +674,7 @@ def leave(error, ranks):
         line = line.replace("error:", f"error: rank {ranks.number}:", 1)
     speaks = getattr(error, "speaks", alone or ranks.number == 0)
     if speaks:
-        print(line, file=sys.stderr, flush=True)
+        print("\n" * (ranks.number > 0) + line, file=sys.stderr, flush=True)  # below the bar of rank 0
     if ranks.size > 1 and alone:
         time.sleep(0 if speaks else 3)  # the line first
         ranks.abort(code)

@@ -4,6 +4,7 @@ Each rank also computes what one process would, and compares.
 """
 
 import sys
+import time
 import traceback
 from types import SimpleNamespace
 
@@ -153,7 +154,7 @@ def nccl(ranks):
     with emulator.mode(streams=True):  # refuses what is used on two streams in no certain order
         collectives(ranks, "emu:0")
         losses(ranks, "data", "emu:0,emu:1")
-        losses(ranks, "hybrid", "emu:0")
+        losses(ranks, "hybrid", "emu:1")
     assert set(imitation.calls) == {"all_reduce", "reduce", "broadcast"}
 
 
@@ -177,8 +178,58 @@ def transposes(ranks):
         left, right = ((v * y.numpy()).sum(), (x.grad * x.numpy()).sum())
         left, right = (sum(ranks.all_gather(float(side))) for side in (left, right))
         np.testing.assert_allclose(left, right, rtol=1e-12)
+        # A cotangent may be another's as well: backward must leave it as it is.
+        other = tinynet.tensor(np.zeros(y.shape), requires_grad=True)
+        (other * 1 + forward(x)).backward(v)
+        np.testing.assert_array_equal(other.grad, v)
     rows = np.arange(14.0).reshape(7, 2)
     np.testing.assert_array_equal(across_ranks.all_rows(across_ranks.own_rows(rows, ranks), ranks), rows)
+
+
+def buckets(ranks):
+    """Each gradient is summed once, in every step: of a leaf that comes twice, and of one laid out in columns too."""
+    x = tinynet.tensor(np.asfortranarray(np.full((3, 5), 2.0)), requires_grad=True)
+    w = tinynet.tensor(np.ones((3, 5)), requires_grad=True)
+    for size in (1, 2**20):
+        buckets = parallel.Buckets(ranks, bucket=size)
+        for _ in range(2):
+            x.grad = w.grad = None
+            (w * (x * x) * (ranks.number + 1)).sum().backward(ready=buckets.ready)
+            buckets.finish()
+            total = ranks.size * (ranks.size + 1) / 2
+            np.testing.assert_array_equal(x.grad, np.full((3, 5), 4 * total))
+            np.testing.assert_array_equal(w.grad, np.full((3, 5), 4 * total))
+
+
+def rows(ranks):
+    """A hybrid network gives the whole arrays, and takes them back only if they are whole."""
+    hybrid, whole = model_on(ranks, "hybrid", ["cpu"]), model_on(ranks, "data", ["cpu"]).state_dict()
+    arrays = hybrid.state_dict()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(arrays[name], array)
+    try:
+        hybrid.load_state_dict(arrays | {"fc7.weight": arrays["fc7.weight"][1:]})
+    except ValueError as error:
+        assert "fc7.weight has" in str(error)
+    else:
+        raise AssertionError("a row is missing")
+
+
+def missing(ranks):
+    """Rank 1 waits long for rank 0, says so, and then does not come: what it said then does not count now."""
+    ranks.patience = 2
+    time.sleep(1.4 if ranks.number == 0 else 0)
+    ranks.all_gather("here")
+    if ranks.number == 1:
+        time.sleep(2.5)
+        return
+    try:
+        ranks.all_gather("here")
+    except parallel.RankError as error:
+        assert "no word from rank 1 for 2 s" in str(error)
+        assert not error.together and error.speaks == (ranks.number == 0)
+    else:
+        raise AssertionError("rank 1 was there")
 
 
 def disagreement(ranks):

@@ -469,3 +469,19 @@ def test_a_decorated_function_that_calls_itself_leaves_the_mode_as_it_was():
     down(3)
     x = tinynet.tensor([1.0], requires_grad=True)
     assert (x + x).requires_grad
+
+
+def test_ready_is_called_once_for_each_leaf_and_not_before_its_gradient_is_whole():
+    x, w, unused = (tinynet.tensor([a, a], requires_grad=True) for a in (2.0, 3.0, 5.0))
+    then = {}
+
+    def ready(leaf):
+        assert leaf not in then
+        then[leaf] = leaf.grad.tolist()
+
+    (w * (x * x) + x).sum().backward(ready=ready)  # x comes three times, twice into one product
+    assert then == {w: [4, 4], x: [13, 13]} and list(then) == [w, x]
+    assert unused.grad is None
+    then.clear()
+    w.backward([1.0, 2.0], ready=ready)  # a leaf that is its own graph
+    assert then == {w: [5, 6]}

@@ -81,8 +81,9 @@ def gone(number):
 
 @pytest.mark.parametrize("n", [2, 4])
 @pytest.mark.parametrize("check", [
-    "collectives", "collectives emu:0", "transposes", "disagreement", "gradients data", "gradients hybrid",
-    "losses data", "losses hybrid", "losses data cpu,cpu", "losses data emu:0", "nccl",
+    "collectives", "collectives emu:0", "transposes", "buckets", "rows", "missing", "disagreement", "gradients data",
+    "gradients hybrid", "gradients hybrid emu:1", "losses data", "losses hybrid", "losses data cpu,cpu",
+    "losses data emu:0", "nccl",
 ])
 def test_on_ranks(n, check):
     out, _ = run(n, *check.split(), program=(HERE / "rank_checks.py",))
@@ -114,7 +115,7 @@ def test_ranks_train_as_one_process_does(pictures, tmp_path, kind):
 def test_pictures_that_cannot_be_read(pictures, tmp_path):
     """All ranks' go into one list; the mean is over what is left, and dropout's coins are those of the images."""
     root = shutil.copytree(pictures, tmp_path / "data")
-    broken = sorted((root / "train").rglob("*.JPEG"))[::16]
+    broken = sorted(root.rglob("*.JPEG"))[::16]
     for path in broken:
         path.write_bytes(b"no picture")
     arguments = ["--data", root, "--epochs", 1, *TINY]
@@ -122,6 +123,8 @@ def test_pictures_that_cannot_be_read(pictures, tmp_path):
     out, _ = run(4, *arguments, "--out", tmp_path / "four")
     assert f"{len(broken)} images could not be read" in out and all(str(path) in out for path in broken)
     np.testing.assert_allclose(losses(tmp_path / "four"), losses(tmp_path / "one"), rtol=1e-5)
+    four, one = (float(table(tmp_path / name)[-1]["val_loss"]) for name in ("four", "one"))
+    assert four == pytest.approx(one, rel=1e-5)
 
 
 def test_a_rank_that_is_killed_ends_all_and_the_run_goes_on(pictures, tmp_path):
@@ -200,16 +203,31 @@ def test_a_rank_that_differs_is_refused_by_name(pictures, tmp_path):
     other = shutil.copytree(pictures, tmp_path / "other")
     (picture,) = sorted((other / "train" / "star").iterdir())[:1]
     picture.rename(picture.with_name("another.JPEG"))
+    valid = shutil.copytree(pictures, tmp_path / "valid")
+    next((valid / "val" / "star").iterdir()).unlink()
+    for stop in (1, 2):
+        run(1, "--data", pictures, "--out", tmp_path / f"after-{stop}", "--stop-after", stop, *TINY)
+    first, second = (tmp_path / f"after-{stop}" / "checkpoint.safetensors" for stop in (1, 2))
     same = ["--data", pictures, "--out", tmp_path / "r", *TINY]
     for wrong, message in (
         (["--lr", "0.02"], r"error: rank 1: lr is 0.02, and 0.0005 on rank 0"),
         (["--width", "0.1"], r"error: rank 1: width is 0.1, and 0.05 on rank 0"),
         (["--data", other], r"error: rank 1: the list of training images is \w+, and \w+ on rank 0"),
         (["--data", tmp_path / "none"], r"error: rank 1: .*none/train does not exist"),
+        (["--data", valid], r"error: rank 1: the list of validation images is \w+, and \w+ on rank 0"),
+        (["--epochs", "x"], r"error: rank 1: argument --epochs: invalid int value: 'x'"),
     ):
         _, err = run(1, *same, ":", "-n", 1, sys.executable, EXAMPLE, *same, *wrong, code=2)
         assert re.search(message, err) and err.count("error:") == 1, err
         assert not (tmp_path / "r").exists()
+    for one, other, message in (
+        (["--evaluate", first], ["--evaluate", second], r"error: rank 1: the checksum of its weights is \d+, and \d+"),
+        (["--resume", "--out", first.parent], ["--resume", "--out", second.parent],
+         "error: rank 1: its step is 2, and 1 on rank 0"),
+        (["--epochs", "x"], ["--epochs", "x"], "error: argument --epochs: invalid int value: 'x'"),
+    ):
+        _, err = run(1, *one, ":", "-n", 1, sys.executable, EXAMPLE, *other, code=2)
+        assert re.search(message, err) and err.count("error:") == 1, err
 
 
 def test_each_rank_has_its_own_devices(pictures, tmp_path):
@@ -230,6 +248,6 @@ def test_linear_scaling_and_warm_up(pictures, tmp_path):
     arguments = ["--data", pictures, "--scale-lr", "--warm-up", 2, "--epochs", 3, "--batch-size", 256]
     arguments += ["--width", 0.05, "--image-size", 63, "--workers", 1, "--schedule", "step", "--lr", 0.001]
     run(2, *arguments, "--out", tmp_path / "r", "--stop-after", 1)
-    run(1, "--out", tmp_path / "r", "--resume")
+    run(1, "--out", tmp_path / "r", "--resume", "--epochs", 4)
     rates = [float(row["lr"]) for row in table(tmp_path / "r")]
-    np.testing.assert_allclose(rates, [0.001, 0.00015, 0.00002], rtol=1e-12)  # a tenth at epochs 1 and 2
+    np.testing.assert_allclose(rates, [0.001, 0.00015, 0.00002, 0.00002], rtol=1e-12)  # a tenth at epochs 1 and 2

@@ -19,6 +19,7 @@ All turns' gradients are added up before one update, so the losses are those of 
 
 from tinynet import functional as F
 from tinynet import nn
+from tinynet.backend import use_device
 from tinynet.ops.dropout import draw_key
 from tinynet.parallel.across_ranks import all_rows, join, own_rows, pass_around, share_lengths, starts
 
@@ -44,7 +45,8 @@ class HybridAlexNet(nn.Module):
             whole = getattr(model, name).parts[0]
             self.widths[name] = share_lengths(len(whole.weight), ranks.size)
             for parameter in (whole.weight, whole.bias):
-                parameter.data = own_rows(parameter.data, ranks).copy()
+                with use_device(parameter.device):
+                    parameter.data = own_rows(parameter.data, ranks).copy()
             setattr(self, name, whole)
         self.drop6, self.drop7 = model.drop6.parts[0], model.drop7.parts[0]
 

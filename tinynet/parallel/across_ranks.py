@@ -12,7 +12,7 @@ All ranks call them in the same order, forward and so backward.
 from itertools import accumulate
 
 from tinynet.autograd import Function
-from tinynet.backend import array_module, share
+from tinynet.backend import array_module, share, use_device
 from tinynet.parallel.collectives import cuts
 
 
@@ -65,7 +65,8 @@ def pass_around(x, ranks, counts):
     the earlier. Backward returns to each rank the sum of what all ranks send back for its x.
     """
     xp = array_module(x.data)
-    arrays = [x.data if r == ranks.number else xp.empty((n, *x.shape[1:]), x.dtype) for r, n in enumerate(counts)]
+    with use_device(x.device):
+        arrays = [x.data if r == ranks.number else xp.empty((n, *x.shape[1:]), x.dtype) for r, n in enumerate(counts)]
     arriving = [ranks.broadcast(array, root) for root, array in enumerate(arrays)]
     for root, transfer in enumerate(arriving):
         yield PassAround(ranks, root, transfer, arrays[root])(x)

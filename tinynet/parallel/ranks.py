@@ -247,12 +247,19 @@ def join(parallel=False, patience=45.0):
     try:
         mpi = importlib.import_module("mpi4py.MPI")
     except ImportError as error:
-        raise RankError(f"several ranks need mpi4py: pip install 'tinynet[mpi]' ({error})") from error
+        line = f"several ranks need mpi4py: pip install 'tinynet[mpi]' ({error})"
+        raise RankError(line, speaks=launched_as() in ("0", "?")) from error
     return Ranks(mpi.COMM_WORLD if mpi.COMM_WORLD.size > 1 else None, patience)
 
 
 def started_by_mpiexec():
     return any(int(os.environ.get(name, 1)) > 1 for name in LAUNCHERS)
+
+
+def launched_as():
+    """The number of this rank as long as MPI is not joined; `?` if mpiexec does not tell."""
+    names = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+    return next((os.environ[name] for name in names if name in os.environ), "?")
 
 
 def own_devices(lists, ranks):
@@ -283,7 +290,6 @@ def supervise():
         signal.signal(number, lambda number, frame: os.kill(child, number))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code < 0:
-        rank = next((os.environ[name] for name in ("PMI_RANK", "OMPI_COMM_WORLD_RANK") if name in os.environ), "?")
-        died = f"rank {rank} (process {child}) died of {signal.Signals(-code).name}"
-        print(f"error: {died}: all ranks stop; the last checkpoint is whole", file=sys.stderr, flush=True)
+        died = f"rank {launched_as()} (process {child}) died of {signal.Signals(-code).name}"
+        print(f"\nerror: {died}: all ranks stop; the last checkpoint is whole", file=sys.stderr, flush=True)
     os._exit(128 - code if code < 0 else code)
