@@ -486,6 +486,8 @@ def evaluate(run, loader):
             save_and_stop(run)
     own = [len(losses), *(float(np.sum(x)) for x in (losses, top1, top5))]
     count, *sums = np.sum(run.ranks.all_gather(own), axis=0)
+    if count == 0:  # a loader that makes parts of batches cannot know
+        raise Stop(f"not one image of {run.val.root} can be read")
     return dict(zip(("loss", "top1", "top5"), (total / count for total in sums), strict=True))
 
 

@@ -189,13 +189,14 @@ def transposes(ranks):
 def buckets(ranks):
     """Each gradient is summed once, in every step: of a leaf that comes twice, and of one laid out in columns too."""
     x = tinynet.tensor(np.asfortranarray(np.full((3, 5), 2.0)), requires_grad=True)
-    w = tinynet.tensor(np.ones((3, 5)), requires_grad=True)
+    w = tinynet.tensor(np.asfortranarray(np.ones((3, 5))), requires_grad=True)
     for size in (1, 2**20):
         buckets = parallel.Buckets(ranks, bucket=size)
         for _ in range(2):
             x.grad = w.grad = None
             (w * (x * x) * (ranks.number + 1)).sum().backward(ready=buckets.ready)
             buckets.finish()
+            assert not buckets.sent  # nor are the arrays of this step kept
             total = ranks.size * (ranks.size + 1) / 2
             np.testing.assert_array_equal(x.grad, np.full((3, 5), 4 * total))
             np.testing.assert_array_equal(w.grad, np.full((3, 5), 4 * total))

@@ -479,9 +479,9 @@ def test_ready_is_called_once_for_each_leaf_and_not_before_its_gradient_is_whole
         assert leaf not in then
         then[leaf] = leaf.grad.tolist()
 
-    (w * (x * x) + x).sum().backward(ready=ready)  # x comes three times, twice into one product
-    assert then == {w: [4, 4], x: [13, 13]} and list(then) == [w, x]
+    (w * x * (x * x)).sum().backward(ready=ready)  # the walk meets x * x first
+    assert then == {w: [8, 8], x: [36, 36]}
     assert unused.grad is None
     then.clear()
     w.backward([1.0, 2.0], ready=ready)  # a leaf that is its own graph
-    assert then == {w: [5, 6]}
+    assert then == {w: [9, 10]}

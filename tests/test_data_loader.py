@@ -359,3 +359,16 @@ def test_from_files(tmp_path):
     assert images[:, 0, 0, 0].tolist() == [1, 2, 2] and labels.tolist() == [0, 0, 1]
     [(path, reason)] = batches.skipped.items()
     assert Path(path) == tmp_path / "b" / "1.png" and "not an image" in reason
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_the_parts_of_n_ranks_are_the_batches_of_one(n):
+    """Nothing twice, nothing lost, in the same order; the last batch of 3 leaves some of 5 ranks without images."""
+    whole, parts = loader(Toy(11), shuffle=True), [loader(Toy(11), shuffle=True, share=(r, n)) for r in range(n)]
+    for _ in range(2):  # epochs
+        for (images, labels), *pieces in zip(whole, *parts, strict=True):
+            np.testing.assert_array_equal(np.concatenate([piece for piece, _ in pieces]), images)
+            np.testing.assert_array_equal(np.concatenate([piece for _, piece in pieces]), labels)
+            lengths = [len(piece) for piece, _ in pieces]
+            assert max(lengths) - min(lengths) <= 1
+    assert all(part.state_dict() == whole.state_dict() for part in parts)
