@@ -8,6 +8,7 @@ import socket
 import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -72,6 +73,14 @@ def test_download(server, tmp_path):
     assert os.listdir(path.parent) == ["data.bin"]
     download(server.url + "/data.bin", path, SHA256, quiet=True)
     assert len(server.requests) == 1  # what is there is not fetched again
+
+
+def test_ranks_that_start_together_fetch_once(server, tmp_path):
+    path = tmp_path / "new" / "data.bin"
+    with ThreadPoolExecutor(4) as ranks:
+        for _ in ranks.map(lambda _: download(server.url + "/data.bin", path, SHA256, quiet=True), range(4)):
+            assert path.read_bytes() == CONTENT
+    assert len(server.requests) == 1 and os.listdir(path.parent) == ["data.bin"]
 
 
 def test_resume_after_a_cut(server, tmp_path):

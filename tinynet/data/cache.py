@@ -1,10 +1,15 @@
 """Where generated and downloaded data sets are kept, and how a folder appears there all at once."""
 
+import contextlib
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 def cache_folder():
@@ -13,7 +18,22 @@ def cache_folder():
     return (Path(base) if base else Path.home() / ".cache") / "tinynet"
 
 
-@contextmanager
+@contextlib.contextmanager
+def alone_in(folder):
+    """One process at a time: ranks that start together must not append to one file. Others wait here."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # not every file system has locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
 def whole_folder(path):
     """Gives a new, empty folder to fill; when the block ends well, renames it to path.
 

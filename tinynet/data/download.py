@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from tinynet.data.cache import cache_folder, whole_folder
+from tinynet.data.cache import alone_in, cache_folder, whole_folder
 from tinynet.data.errors import DataError
 
 TIMEOUT = 10  # seconds without an answer, or without one more byte
@@ -49,6 +49,18 @@ def download(url, path, sha256, quiet=False):
     the network, the disk or the content is not as it should be. quiet: no progress bar.
     """
     path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with alone_in(path.parent):
+            _download(url, path, sha256, quiet)
+    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+        raise DataError(
+            f"cannot download {url} ({_reason(error)}): start again to go on where it stopped, "
+            f"or get it yourself and put it at {path}"
+        ) from error
+
+
+def _download(url, path, sha256, quiet):
     if path.exists():
         got = _sha256(path)
         if got != sha256:
@@ -58,15 +70,8 @@ def download(url, path, sha256, quiet=False):
             )
         return
     part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(url, part, path, quiet)
-        got = _sha256(part)
-    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-        raise DataError(
-            f"cannot download {url} ({_reason(error)}): start again to go on where it stopped, "
-            f"or get it yourself and put it at {path}"
-        ) from error
+    _fetch(url, part, path, quiet)
+    got = _sha256(part)
     if got != sha256:
         part.unlink()
         raise DataError(f"{url} has SHA-256 {got}, expected {sha256}: removed what came")
