@@ -194,7 +194,7 @@ def buckets(ranks):
         buckets = parallel.Buckets(ranks, bucket=size)
         for _ in range(2):
             x.grad = w.grad = None
-            (w * (x * x) * (ranks.number + 1)).sum().backward(ready=buckets.ready)
+            (w * (x * x)).sum().backward(np.float64(ranks.number + 1), ready=buckets.ready)
             buckets.finish()
             assert not buckets.sent  # nor are the arrays of this step kept
             total = ranks.size * (ranks.size + 1) / 2
