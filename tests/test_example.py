@@ -144,6 +144,30 @@ def test_unreadable_pictures_are_counted_and_skipped(pictures, tmp_path):
     assert error.startswith("error:") and "Traceback" not in error
 
 
+def test_an_evaluation_is_the_mean_over_what_can_be_read(pictures, tmp_path):
+    run("--data", pictures, "--out", tmp_path / "r", "--epochs", 1, *TINY)
+    checkpoint = tmp_path / "r" / "checkpoint.safetensors"
+    root = shutil.copytree(pictures, tmp_path / "data")
+    broken = sorted((root / "val").rglob("*.JPEG"))[::3]
+    for path in broken:
+        path.write_bytes(b"not an image")
+    with_broken, _ = run("--data", root, "--evaluate", checkpoint)
+    for path in broken:
+        path.unlink()
+    without, _ = run("--data", root, "--evaluate", checkpoint)
+    assert with_broken.splitlines()[-2:] == without.splitlines()[-2:]
+
+
+def test_the_rate_rises_step_by_step(pictures, tmp_path):
+    """5 steps an epoch, two epochs from a tenth of the rate to all of it; stopped and resumed in between."""
+    arguments = ["--data", pictures, "--warm-up", 2, "--epochs", 3, "--schedule", "plateau", *TINY]
+    run(*arguments, "--out", tmp_path / "r", "--stop-after", 7)
+    run("--out", tmp_path / "r", "--resume")
+    with open(tmp_path / "r" / "metrics.csv", newline="") as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file)]
+    np.testing.assert_allclose(rates, [0.01 * (0.1 + 0.09 * min(step, 10)) for step in range(15)], rtol=1e-9)
+
+
 def without_a_class(root):
     shutil.rmtree(root / "val" / "star")
     return "missing star"
