@@ -614,7 +614,7 @@ def work(ranks, given, out, resume, to_evaluate):
     elif run.first:
         describe(run, model)
     over_host = ranks.use_nccl(run.devices) if run.devices[0].startswith("cuda") else None
-    processes = ranks.all_gather(f"{os.getpid()} (under {os.getppid()}, for mpiexec) on {platform.node()}")
+    processes = ranks.all_gather(f"{os.getpid()} (mpiexec's {os.getppid()}) on {platform.node()}")
     if run.first and ranks.size > 1:
         print(f"{ranks.size} ranks, --parallel {options.parallel}: processes {', '.join(processes)}", flush=True)
         if over_host:
