@@ -613,6 +613,7 @@ def work(ranks, given, out, resume, to_evaluate):
         print(f"going on after step {run.step}, in epoch {run.loader.epoch + 1} of {options.epochs}")
     elif run.first:
         describe(run, model)
+    del model  # of a hybrid, as large as what all ranks have together
     over_host = ranks.use_nccl(run.devices) if run.devices[0].startswith("cuda") else None
     processes = ranks.all_gather(f"{os.getpid()} (mpiexec's {os.getppid()}) on {platform.node()}")
     if run.first and ranks.size > 1:
