@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from tinynet import __main__, backend, cuda_driver, doctor, emulator
+from tinynet import __main__, backend, cuda_driver, doctor, emulator, gpu_copies
 from tinynet.emulator import compiler
 
 
@@ -95,11 +95,11 @@ def machine(monkeypatch, tmp_path):
         else:
             monkeypatch.setitem(sys.modules, "cupy", cupy)  # None: as if it were not installed
         backend.cupy.cache_clear()
-        backend.why_staged.cache_clear()
+        gpu_copies.why_staged.cache_clear()
 
     yield build
     backend.cupy.cache_clear()
-    backend.why_staged.cache_clear()
+    gpu_copies.why_staged.cache_clear()
 
 
 INSUFFICIENT = Error("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
@@ -183,7 +183,7 @@ def test_gpus_whose_copies_arrive_whole_damaged_or_not_at_all(machine, capsys):
         "cuda:0 -> 2   over the host: the GPUs have no peer access",
     ):
         assert line in lines
-    whys = {(i, j): backend.why_staged(f"cuda:{i}", f"cuda:{j}") for i in range(3) for j in range(3) if i != j}
+    whys = {(i, j): gpu_copies.why_staged(backend.cupy(), i, j) for i in range(3) for j in range(3) if i != j}
     assert [pair for pair, why in whys.items() if why is None] == [(1, 0)]  # training goes by the same answers
     kernel = "              a kernel compiles and gives the right sum"
     assert lines[lines.index("cuda:1        Imitation 1, compute capability 9.0, 2.0 GiB, 1.5 GiB free") + 1] == kernel

@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import numpy as np
 import threadpoolctl
 
-from tinynet import cuda_driver, emulator
+from tinynet import cuda_driver, emulator, gpu_copies
 
 # ---------------------------------------------------------------------------- arrays and devices
 
@@ -105,75 +105,12 @@ def to_device(x, device):
         return x
     library_here, there = array_module(x), library(device)
     if there is library_here:
-        with use_device(here):  # one run of bytes to send
-            x = x if x.flags.c_contiguous else there.ascontiguousarray(x)  # which would make () into (1,)
-        return _over_host(x, here, device) if why_staged(here, device) else _peer_copy(x, here, device)
+        return gpu_copies.copy(there, x, *(int(name.partition(":")[2]) for name in (here, device)))
     x = library_here.asnumpy(x) if here != "cpu" else x
     if there is np:
         return x
     with use_device(device):
         return there.asarray(x)
-
-
-def _follow(device, other):
-    """What is queued on `device` from now on waits for what is queued on the GPU `other` by now. The host goes on."""
-    xp = library(device)
-    with use_device(other):
-        event = xp.cuda.Event(disable_timing=True)
-        event.record()
-    with use_device(device):
-        xp.cuda.get_current_stream().wait_event(event)
-
-
-def _peer_copy(x, here, there):
-    """Queued on the target's stream: what used y's memory before was queued there, and so is what will read y."""
-    _follow(there, here)  # x may not be made yet
-    with use_device(there):
-        y = array_module(x).asarray(x)
-    _follow(here, there)  # x may be written to; or be gone, and its memory be given out again
-    return y
-
-
-def _over_host(x, here, there):
-    """Down into pinned memory, queued on the source's stream; up from there, queued on the target's."""
-    stage = _stage(here, there)
-    with use_device(here):
-        host = stage.room(x)
-        array_module(x).cuda.get_current_stream().wait_event(stage.read)  # the last copy may still be on its way up
-        x.get(out=host, blocking=False)
-    _follow(there, here)
-    with use_device(there):
-        y = array_module(x).empty(x.shape, x.dtype)
-        y.set(host)
-        stage.read.record()
-    return y
-
-
-class _Stage:
-    """Pinned memory for what one GPU sends to another, and when the last of it was read."""
-
-    def __init__(self, here, there):
-        self.here, self.memory, self.size = here, None, 0
-        with use_device(there):
-            self.read = library(there).cuda.Event(disable_timing=True)
-
-    def room(self, x):
-        """A NumPy array like x."""
-        if self.size < x.nbytes:
-            self.read.synchronize()  # seldom: CuPy gives the smaller memory to whoever asks next
-            self.memory, self.size = library(self.here).cuda.alloc_pinned_memory(x.nbytes), x.nbytes
-        return np.frombuffer(self.memory, x.dtype, x.size).reshape(x.shape)
-
-
-_stage = functools.cache(_Stage)
-
-
-@functools.cache
-def why_staged(here, there):
-    """Why what one GPU sends to another goes over the host; None: it need not. The first call tries it out."""
-    if here.startswith("emu"):
-        return None
-    return cuda_driver.why_staged(cupy(), *(int(device.partition(":")[2]) for device in (here, there)))
 
 
 _tf32 = False

@@ -36,9 +36,9 @@ def save(path, model, optimizer, info, extra, write=True):
     """Write a checkpoint to `path`, replacing what was there only once the new file is whole.
 
     optimizer: one with a velocity (SGD, PaperSGD). info: a dict that JSON can hold (schedule, loader
-    position, class names, ...). extra: a dict of further arrays. write=False: on a rank that has parts of the
-    weights to give, while another writes. Raises OSError where the disk is full
-    or cannot be written, and ValueError if a weight is not finite: what was there stays, in both cases.
+    position, class names, ...). extra: a dict of further arrays. write=False: on a rank that has parts of
+    the weights to give, while another writes. Raises OSError where the disk is full or cannot be written,
+    and ValueError if a weight is not finite: what was there stays, in both cases.
     """
     arrays = model.state_dict()
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]

@@ -38,16 +38,21 @@ class Join(Function):
         self.ranks, self.lengths = ranks, lengths
 
     def forward(self, x):  # (N, own length)
-        xp = array_module(x)
-        pieces = [xp.empty((len(x), length), x.dtype) for length in self.lengths]
-        pieces[self.ranks.number] = xp.ascontiguousarray(x)
-        wait_for([self.ranks.broadcast(piece, root) for root, piece in enumerate(pieces)])
-        return xp.concatenate(pieces, axis=1)
+        return side_by_side(x, self.ranks, self.lengths, axis=1)
 
     def backward(self, dy):  # (N, sum of lengths)
         pieces = [dy[cut].copy() for cut in cuts(self.lengths, axis=1)]
         wait_for([self.ranks.sum_at(piece, root) for root, piece in enumerate(pieces)])
         return pieces[self.ranks.number]
+
+
+def side_by_side(x, ranks, lengths, axis):
+    """The arrays of all ranks joined along `axis`, on each rank. lengths: of that axis, on each rank."""
+    xp = array_module(x)
+    pieces = [xp.empty((*x.shape[:axis], length, *x.shape[axis + 1 :]), x.dtype) for length in lengths]
+    pieces[ranks.number] = xp.ascontiguousarray(x)
+    wait_for([ranks.broadcast(piece, root) for root, piece in enumerate(pieces)])
+    return xp.concatenate(pieces, axis=axis)
 
 
 def wait_for(transfers):
@@ -84,17 +89,14 @@ def own_rows(array, ranks):
 
 def all_rows(rows, ranks):
     """The whole array on each rank, from the rows that each of them has. The inverse of own_rows, on the CPU."""
-    xp = array_module(rows)
-    lengths = ranks.all_gather(len(rows))
-    parts = [xp.empty((n, *rows.shape[1:]), rows.dtype) for n in lengths]
-    parts[ranks.number] = xp.ascontiguousarray(rows)
-    wait_for([ranks.broadcast(part, root) for root, part in enumerate(parts)])
-    return xp.concatenate(parts)
+    return side_by_side(rows, ranks, ranks.all_gather(len(rows)), axis=0)
 
 
 def share_lengths(length, size):
+    """How many of `length` rows each of `size` ranks has: [own_rows' length on rank 0, on rank 1, ...]."""
     return [len(share(range(length), r, size)) for r in range(size)]
 
 
 def starts(lengths):
+    """Where each of the pieces of these lengths begins in the whole."""
     return list(accumulate(lengths[:-1], initial=0))
