@@ -33,14 +33,14 @@ def tinynet_step(args, width=1.0, image_size=224):
     tinynet.backend.keep_freed_memory()
     recipe = RECIPES["chm2012"]
     model = AlexNet(1000, args.devices.split(","), width=width, image_size=image_size, recipe=recipe)
-    optimiser = optim.PaperSGD(recipe.parameter_groups(model, 0.01, 0.0005), 0.01, 0.9)
+    optimizer = optim.PaperSGD(recipe.parameter_groups(model, 0.01, 0.0005), 0.01, 0.9)
     images, labels = batch(args.batch_size, image_size)
 
     def step():
         loss = F.cross_entropy(model(tinynet.tensor(images)), labels)
         loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
 
     @tinynet.no_grad()
     def infer():
@@ -74,14 +74,14 @@ def torch_step(args):
         nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(),
         nn.Linear(4096, 1000),
     )
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
     images, labels = map(torch.tensor, batch(args.batch_size, 224))
 
     def step():
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(images), labels)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
 
     @torch.no_grad()
     def infer():

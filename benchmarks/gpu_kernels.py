@@ -200,7 +200,7 @@ def column_lrn(torch, x):
 
 def dropout(bench, x_shape):
     key = int(bench.rng.integers(2**63))
-    mask = tinynet.tensor((kernels.coins(x_shape, key) >= 0.5) * 2.0)
+    mask = tinynet.tensor((kernels.uniforms(x_shape, key) >= 0.5) * 2.0)
     return Op(
         lambda x: (kernels.dropout(x, 0.5, key), None),
         lambda dy, _: kernels.dropout(dy, 0.5, key),

@@ -88,13 +88,13 @@ class tinynet_step:
         args, recipe = bench.args, RECIPES["chm2012"]
         self.images, self.labels = bench.xp.asarray(images), labels
         self.model = AlexNet(1000, [args.device], width=args.width, image_size=args.image_size, recipe=recipe)
-        self.optimiser = optim.PaperSGD(recipe.parameter_groups(self.model, 0.001, 0.0005), 0.001, 0.9)
+        self.optimizer = optim.PaperSGD(recipe.parameter_groups(self.model, 0.001, 0.0005), 0.001, 0.9)
 
     def __call__(self, i):
         loss = F.cross_entropy(self.model(tinynet.Tensor(self.images[i])), self.labels)
         loss.backward()
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         return loss
 
 
@@ -123,7 +123,7 @@ class torch_step:
             nn.Linear(f7, classes),
         ).to(self.images.device)
         self.become(bench, twin)
-        self.optimiser = torch.optim.SGD(self.model.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0005)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0005)
 
     def become(self, bench, twin):
         """Take over tinynet's weights. Up to fc6, before any dropout, both networks must then compute the same."""
@@ -139,8 +139,8 @@ class torch_step:
             bench.complain(f"the two networks differ before fc6: relative error {error:.1e}")
 
     def __call__(self, i):
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss = self.torch.nn.functional.cross_entropy(self.model(self.images[i]), self.labels)
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         return loss

@@ -90,7 +90,7 @@ def tinynet_library(threads):
         labels=np.arange,
         column_lrn=lambda x: F.local_response_norm(x, 5, 1e-4, 0.75, 2.0, groups=2),
         backward=lambda y, dy, inputs: y.function.backward(dy.data),
-        optimiser=lambda weights: optim.PaperSGD(weights, 0.01, 0.9, 0.0005),
+        optimizer=lambda weights: optim.PaperSGD(weights, 0.01, 0.9, 0.0005),
         set_gradient=lambda weight, array: setattr(weight, "grad", array),
     )
 
@@ -111,7 +111,7 @@ def torch_library(threads):
         labels=torch.arange,
         column_lrn=column_lrn,
         backward=lambda y, dy, inputs: torch.autograd.grad(y, [x for x in inputs if x.requires_grad], dy),
-        optimiser=lambda weights: torch.optim.SGD(weights, 0.01, 0.9, weight_decay=0.0005),
+        optimizer=lambda weights: torch.optim.SGD(weights, 0.01, 0.9, weight_decay=0.0005),
         set_gradient=lambda weight, array: setattr(weight, "grad", torch.from_numpy(array)),
     )
 
@@ -137,7 +137,7 @@ def work(args):
             weights = [library.tensor(normal(shape), True) for other in LAYERS.values() for shape in other.parameters]
             for weight in weights:
                 library.set_gradient(weight, normal(tuple(weight.shape)))
-            return library.optimiser(weights).step, lambda y: None
+            return library.optimizer(weights).step, lambda y: None
         inputs = [library.tensor(normal((args.batch_size, *layer.x)), name != "conv1")]
         inputs += [library.tensor(normal(shape), True) for shape in layer.parameters]
         dy = library.tensor(normal((args.batch_size, *layer.y) if layer.y else ()), False)

@@ -4,7 +4,7 @@
     python benchmarks/loader.py                            # draws pictures of 500 x 375 itself
 
 The pipeline is the paper's: the shorter side to 256, the central square of it, a random crop of 224, a coin for the
-mirror image, PCA colour noise, the mean image subtracted, float32 (N, 3, 224, 224). It starts from the files as they
+mirror image, PCA color noise, the mean image subtracted, float32 (N, 3, 224, 224). It starts from the files as they
 are, and from squares of 256 that tinynet.data.prepare makes once. PyTorch's DataLoader runs the very Pillow code
 of the plain loop. Every contender is a process of its own, held to one core or to two; files lie in memory by the
 time that counts (the system keeps what was read before), so the disk is not measured.
@@ -37,8 +37,9 @@ EIGENVECTORS = np.array([[0.57, 0.72, 0.40], [0.58, 0.0, -0.81], [0.58, -0.69, 0
 def tinynet_loader(files, args):
     from tinynet import data
 
-    noise = data.PCAColour(EIGENVALUES, EIGENVECTORS)
-    transform = data.Compose([data.RandomCrop(CROP), data.RandomFlip(), data.Normalise(MEAN), noise, data.to_chw])
+    noise = data.PCAColor(EIGENVALUES, EIGENVECTORS)
+    crop = [data.RandomCrop(CROP), data.RandomHorizontalFlip()]
+    transform = data.Compose([*crop, data.Normalize(MEAN), noise, data.to_chw])
     folder = data.ImageFolder(files[0].parents[1])
     return data.DataLoader(folder, args.batch_size, transform, shuffle=True, workers=args.cores, side=SIDE)
 

@@ -49,18 +49,19 @@ def work(args):
         model = HybridAlexNet(model, ranks)
     split = model.split_parameters() if kind == "hybrid" else ()
     buckets = parallel.Buckets(ranks, own=split)
-    optimiser = optim.PaperSGD(recipe.parameter_groups(model, 0.01, 0.0005), 0.01, 0.9)
+    optimizer = optim.PaperSGD(recipe.parameter_groups(model, 0.01, 0.0005), 0.01, 0.9)
 
     def step(batch_size):
-        N = len(tinynet.backend.share(range(batch_size), ranks.number, ranks.size))
+        start, stop = tinynet.backend.bounds(batch_size, ranks.size)[ranks.number]
+        N = stop - start
         images = np.random.default_rng(0).standard_normal((N, 3, 224, 224), dtype=np.float32)
         ranks.all_gather("here")
         ranks.bytes, ranks.seconds, start = 0, 0.0, time.perf_counter()
         loss = F.cross_entropy(model(tinynet.tensor(images)), np.arange(N), reduction="sum")
-        (loss * (1 / batch_size)).backward(ready=buckets.ready)
+        (loss * (1 / batch_size)).backward(on_grad_ready=buckets.ready)
         buckets.finish()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         everyones = np.array(ranks.all_gather([time.perf_counter() - start, ranks.seconds]))
         return {"seconds": everyones[:, 0].max(), "share": everyones[:, 1].mean() / everyones[:, 0].max(),
                 "bytes": ranks.bytes if count > 1 else 2 * crossing}  # forward, and as many backward

@@ -87,13 +87,13 @@ def tinynet(args, weights, images, labels):
     tinynet.backend.keep_freed_memory()
     ops = torch_names(F, args)
     weights = [tinynet.tensor(w, requires_grad=True) for w in weights]
-    optimiser = optim.SGD(weights, RATE, MOMENTUM, weight_decay=DECAY)
+    optimizer = optim.SGD(weights, RATE, MOMENTUM, weight_decay=DECAY)
 
     def step():
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = F.cross_entropy(network(ops, tinynet.tensor(images), weights, args.lacks), labels)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     return step
@@ -106,13 +106,13 @@ def torch(args, weights, images, labels):
     ops = torch_names(F, args)
     weights = [torch.tensor(w, requires_grad=True) for w in weights]
     images, labels = torch.tensor(images), torch.tensor(labels)
-    optimiser = torch.optim.SGD(weights, RATE, MOMENTUM, weight_decay=DECAY)
+    optimizer = torch.optim.SGD(weights, RATE, MOMENTUM, weight_decay=DECAY)
 
     def step():
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = F.cross_entropy(network(ops, images, weights, args.lacks), labels)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss.detach()
 
     return step
@@ -134,14 +134,14 @@ def chainer(args, weights, images, labels):
     with model.init_scope():
         for i, w in enumerate(weights):
             setattr(model, f"w{i}", w)
-    optimiser = chainer.optimizers.MomentumSGD(RATE, MOMENTUM).setup(model)
-    optimiser.add_hook(chainer.optimizer_hooks.WeightDecay(DECAY))
+    optimizer = chainer.optimizers.MomentumSGD(RATE, MOMENTUM).setup(model)
+    optimizer.add_hook(chainer.optimizer_hooks.WeightDecay(DECAY))
 
     def step():
         model.cleargrads()
         loss = F.softmax_cross_entropy(network(ops, images, weights, args.lacks), labels)
         loss.backward()
-        optimiser.update()
+        optimizer.update()
         return loss.array
 
     return step
@@ -208,15 +208,15 @@ def dezero(args, weights, images, labels):
     weights = [dezero.Parameter(np.ascontiguousarray(w.T) if w.ndim == 2 else w) for w in weights]
     labels = labels.astype(np.int16)  # float32 and larger integers together are float64 to NumPy
     model = SimpleNamespace(params=lambda: weights)
-    optimiser = dezero.optimizers.MomentumSGD(RATE, MOMENTUM).setup(model)
-    optimiser.add_hook(dezero.optimizers.WeightDecay(DECAY))
+    optimizer = dezero.optimizers.MomentumSGD(RATE, MOMENTUM).setup(model)
+    optimizer.add_hook(dezero.optimizers.WeightDecay(DECAY))
 
     def step():
         for w in weights:
             w.cleargrad()
         loss = F.softmax_cross_entropy(network(ops, dezero.as_variable(images), weights, args.lacks), labels)
         loss.backward()
-        optimiser.update()
+        optimizer.update()
         return loss.data
 
     return step
@@ -237,14 +237,14 @@ def tinygrad(args, weights, images, labels):
     )
     weights = [Tensor(w).realize() for w in weights]
     images, labels = Tensor(images).realize(), Tensor(labels).realize()
-    optimiser = nn.optim.SGD(weights, RATE, MOMENTUM, weight_decay=DECAY)
+    optimizer = nn.optim.SGD(weights, RATE, MOMENTUM, weight_decay=DECAY)
 
     @TinyJit
     @Context(TRAINING=1)
     def step():
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = network(ops, images, weights, args.lacks).sparse_categorical_crossentropy(labels).backward()
-        return loss.realize(*optimiser.schedule_step())
+        return loss.realize(*optimizer.schedule_step())
 
     return lambda: step().item()
 

@@ -29,7 +29,7 @@ from tqdm import tqdm
 import tinynet
 from tinynet import checkpoint, data, nn, optim, parallel, plot
 from tinynet import functional as F
-from tinynet.metrics import MetricsFile, hits
+from tinynet.metrics import MetricsFile, topk_correct
 from tinynet.models import RECIPES, AlexNet, HybridAlexNet, diagnose
 
 # ------------------------------------------------------------------------------------- arguments
@@ -201,23 +201,23 @@ class Run:
         self.buckets = parallel.Buckets(ranks, own=self.split)
         lr = options.lr * (options.batch_size / 128 if options.scale_lr else 1)
         groups = self.recipe.parameter_groups(self.model, lr, weight_decay=0.0005)
-        self.optimiser = optim.PaperSGD(groups, lr, momentum=0.9)
-        self.schedule = make_schedule(options, self.optimiser)
+        self.optimizer = optim.PaperSGD(groups, lr, momentum=0.9)
+        self.schedule = make_schedule(options, self.optimizer)
         self.step = self.evaluated = 0  # updates made, epochs whose evaluation is done
         if state is None:
-            self.mean, self.colours = colour_statistics(self.train, self.side, options.seed, self.first)
+            self.mean, self.colors = color_statistics(self.train, self.side, options.seed, self.first)
         else:
-            checkpoint.restore(state, self.model, self.optimiser if training else None)
-            self.mean, self.colours = state.extra["mean"], data.PCAColour(*state.info["colours"])
-        size, normalise = options.image_size, data.Normalise(self.mean, self.recipe.pixel_sd)
-        crop = [data.RandomCrop(size), data.RandomFlip(), self.colours]
-        self.plain = data.Compose([data.CentreCrop(size), normalise, data.to_chw])
-        self.upload = data.Upload(self.devices[0])
-        self.loader = self.load(self.train, data.Compose([*crop, normalise, data.to_chw]), shuffle=True)
-        self.centre = self.load(self.val, self.plain)
-        self.ten = self.load(self.val, data.Compose([data.TenCrop(size), normalise, data.to_chw]), crops=10)
+            checkpoint.restore(state, self.model, self.optimizer if training else None)
+            self.mean, self.colors = state.extra["mean"], data.PCAColor(*state.info["colors"])
+        size, normalize = options.image_size, data.Normalize(self.mean, self.recipe.pixel_std)
+        crop = [data.RandomCrop(size), data.RandomHorizontalFlip(), self.colors]
+        self.plain = data.Compose([data.CenterCrop(size), normalize, data.to_chw])
+        self.prefetcher = data.Prefetcher(self.devices[0])
+        self.loader = self.load(self.train, data.Compose([*crop, normalize, data.to_chw]), shuffle=True)
+        self.center = self.load(self.val, self.plain)
+        self.ten = self.load(self.val, data.Compose([data.TenCrop(size), normalize, data.to_chw]), crops=10)
         self.warm_up = optim.LinearWarmup(
-            self.optimiser, min(128 / options.batch_size, 1) if options.scale_lr else 0.1,
+            self.optimizer, min(128 / options.batch_size, 1) if options.scale_lr else 0.1,
             total_iters=options.warm_up * len(self.loader),
         ) if options.warm_up else None
         if state and training:
@@ -227,7 +227,7 @@ class Run:
             if self.warm_up:
                 self.warm_up.t = self.step  # the rates stored with the schedule have it in them
             if options.epochs != state.info["options"]["epochs"] and options.schedule != "plateau":
-                for group in self.optimiser.param_groups:  # the stored rate is the old curve's
+                for group in self.optimizer.param_groups:  # the stored rate is the old curve's
                     warmth = self.warm_up.factor(self.step) if self.warm_up else 1
                     group["lr"] = group["initial_lr"] * self.schedule.factor(self.schedule.t) * warmth
 
@@ -252,7 +252,7 @@ class Run:
         o, batch_size = self.options, max(self.options.batch_size // crops, 1)
         return data.DataLoader(
             images, batch_size, transform, shuffle, o.seed, o.workers, side=self.side, strict=o.strict,
-            empty=self.upload.empty, share=(self.ranks.number, self.ranks.size),
+            empty=self.prefetcher.empty, shard=(self.ranks.number, self.ranks.size),
         )
 
     def facts(self):
@@ -281,33 +281,33 @@ class Run:
             "evaluated": self.evaluated,
             "loader": self.loader.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "colours": [self.colours.eigenvalues.tolist(), self.colours.eigenvectors.tolist()],
+            "colors": [self.colors.eigenvalues.tolist(), self.colors.eigenvectors.tolist()],
         }
         path = self.out / "checkpoint.safetensors"
         try:
-            checkpoint.save(path, self.model, self.optimiser, info, {"mean": self.mean}, write=self.first)
+            checkpoint.save(path, self.model, self.optimizer, info, {"mean": self.mean}, write=self.first)
         except ValueError as error:  # a weight is not finite
             raise Stop(str(error), 1, alone=True) from error
 
 
-def colour_statistics(images, side, seed, show):
-    """Mean image and PCA colour noise, fitted on up to 2,000 training images."""
+def color_statistics(images, side, seed, show):
+    """Mean image and PCA color noise, fitted on up to 2,000 training images."""
     chosen = np.random.default_rng(seed).permutation(len(images))[:2000]
     sample = []
-    for i in tqdm(np.sort(chosen), desc="mean and colours", unit="image", leave=False, disable=not show):
+    for i in tqdm(np.sort(chosen), desc="mean and colors", unit="image", leave=False, disable=not show):
         try:
             sample.append(images.image(i, side))
         except data.ImageError:
             continue  # the loader counts and lists it
-    return data.mean_image(sample), data.PCAColour.fit(sample[:500])
+    return data.mean_image(sample), data.PCAColor.fit(sample[:500])
 
 
-def make_schedule(options, optimiser):
+def make_schedule(options, optimizer):
     if options.schedule == "plateau":  # of the validation error, as in the paper
-        return optim.ReduceLROnPlateau(optimiser, factor=0.1, patience=4)
+        return optim.ReduceLROnPlateau(optimizer, factor=0.1, patience=4)
     if options.schedule == "step":
-        return optim.MultiStepLR(optimiser, [max(options.epochs // 3, 1), max(2 * options.epochs // 3, 1)], gamma=0.1)
-    return optim.CosineAnnealingLR(optimiser, options.epochs)
+        return optim.MultiStepLR(optimizer, [max(options.epochs // 3, 1), max(2 * options.epochs // 3, 1)], gamma=0.1)
+    return optim.CosineAnnealingLR(optimizer, options.epochs)
 
 
 def describe(run, model):
@@ -370,16 +370,16 @@ def forward(run, images, labels, first_row=0):
     for module in run.model.train().modules():
         if isinstance(module, nn.Dropout):
             module.first_row = first_row
-    logits = run.model(tinynet.tensor(run.upload(images)))
+    logits = run.model(tinynet.tensor(run.prefetcher(images)))
     return F.cross_entropy(logits, labels, reduction="sum"), logits
 
 
 def update(run, loss, images):
     """images: of all ranks together, over which the loss is averaged."""
-    (loss * (1 / images)).backward(ready=run.buckets.ready)
+    (loss * (1 / images)).backward(on_grad_ready=run.buckets.ready)
     run.buckets.finish()
-    run.optimiser.step()
-    run.optimiser.zero_grad()
+    run.optimizer.step()
+    run.optimizer.zero_grad()
     run.step += 1
     if run.warm_up:
         run.warm_up.step()
@@ -390,7 +390,7 @@ def read_results(run, metrics, unread, images):
     own = []
     for _, _, loss, logits, labels, _ in unread:
         scores = tinynet.Tensor(logits).numpy()
-        own.append([loss.item(), *(int(hits(scores, labels, best).sum()) for best in (1, 5))])
+        own.append([loss.item(), *(int(topk_correct(scores, labels, best).sum()) for best in (1, 5))])
     sums = np.sum(run.ranks.all_gather(own), axis=0)
     for (step, epoch, *_, count), (loss, *right) in zip(unread, sums, strict=True):
         loss, top1, top5 = loss / count, right[0] / count, right[1] / count
@@ -398,7 +398,7 @@ def read_results(run, metrics, unread, images):
             causes = run.ranks.all_gather(diagnose.first_not_finite(run.whole_model(), images))
             cause = next((c for c in causes if not c.startswith("only")), causes[0])
             raise Stop(f"step {step}: the loss is {loss}: {cause}; {advice(run)}", 1)
-        lr = run.optimiser.param_groups[0]["lr"]
+        lr = run.optimizer.param_groups[0]["lr"]
         metrics.add_step(step=step, epoch=epoch, lr=lr, loss=loss, top1=top1, top5=top5)
     unread.clear()
 
@@ -407,8 +407,8 @@ def batch_that_fits(run):
     """After running out of memory: tries a step with half of the images, a quarter, ...; 0 if not even one fits."""
     size, batch = run.options.image_size, run.options.batch_size
     while batch := batch // 2:
-        run.upload = data.Upload(run.devices[0])
-        run.optimiser.zero_grad()
+        run.prefetcher = data.Prefetcher(run.devices[0])
+        run.optimizer.zero_grad()
         try:
             images, labels = np.zeros((batch, 3, size, size), np.float32), np.zeros(batch, int)
             update(run, forward(run, images, labels)[0], batch)
@@ -441,7 +441,7 @@ def advice(run):
 
 
 def end_epoch(run, metrics, bar):
-    result = evaluate(run, run.centre)
+    result = evaluate(run, run.center)
     if not math.isfinite(result["loss"]):
         raise Stop(f"the validation loss after epoch {run.loader.epoch} is {result['loss']}; {advice(run)}", 1)
     run.evaluated = run.loader.epoch
@@ -450,7 +450,7 @@ def end_epoch(run, metrics, bar):
     run.save()
     if not run.first:
         return
-    shares = f"top-1 {result['top1']:.1%}, top-5 {result['top5']:.1%} (centre crop)"
+    shares = f"top-1 {result['top1']:.1%}, top-5 {result['top5']:.1%} (center crop)"
     bar.write(f"epoch {run.evaluated}: validation loss {result['loss']:.3f}, {shares}")
     if run.evaluated == 3 and result["loss"] > 0.98 * math.log(len(run.train.classes)):
         bar.write("that is still close to guessing: try --recipe he or chm2012, or another --lr")
@@ -479,8 +479,8 @@ def evaluate(run, loader):
         scores = F.softmax(logits, dim=1).numpy().reshape(len(labels), crops, logits.shape[1]).mean(1)
         # The mean is of probabilities, so their logarithm comes last; clipped, for nothing flows back.
         losses.extend(-np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-30)))
-        top1.extend(hits(scores, labels, 1))
-        top5.extend(hits(scores, labels, 5))
+        top1.extend(topk_correct(scores, labels, 1))
+        top5.extend(topk_correct(scores, labels, 5))
         meet(run, len(labels))
         if run.interrupted:
             save_and_stop(run)
@@ -492,7 +492,7 @@ def evaluate(run, loader):
 
 
 def final_lines(run):
-    for name, loader in (("centre crop", run.centre), ("ten-crop", run.ten)):
+    for name, loader in (("center crop", run.center), ("ten-crop", run.ten)):
         result = evaluate(run, loader)
         yield f"{name}: top-1 {100 * result['top1']:.1f} % top-5 {100 * result['top5']:.1f} %"
 
@@ -505,7 +505,7 @@ def draw_figures(run, model, metrics):
     about = f"AlexNet, {o.width:g} of its width, {o.image_size} x {o.image_size} pixels, recipe {o.recipe}"
     plot.curves(run.out / "curves.png", metrics.rows, len(run.loader), about)
     conv1 = model.state_dict()["conv1.weight"]
-    plot.kernels(run.out / "conv1.png", conv1, model.groups, f"conv1: {about}")
+    plot.filters(run.out / "conv1.png", conv1, model.groups, f"conv1: {about}")
     asked, queries = features(run, model, run.val, 6)
     known, vectors = features(run, model, run.train, 10_000)
     rows = []
@@ -542,7 +542,7 @@ def features(run, model, images, most):
 
 
 def readable(run, images, most):
-    """(number, centre crop as the network sees it) of up to `most` images, evenly from the whole set."""
+    """(number, center crop as the network sees it) of up to `most` images, evenly from the whole set."""
     for i in np.linspace(0, len(images) - 1, min(most, len(images))).astype(int).tolist():
         try:
             yield i, run.plain(images.image(i, run.side))
@@ -651,7 +651,7 @@ def start_folder(run, out):
 
 
 def report_skipped(run):
-    skipped = {path: reason for x in (run.loader, run.centre, run.ten) for path, reason in x.skipped.items()}
+    skipped = {path: reason for x in (run.loader, run.center, run.ten) for path, reason in x.skipped.items()}
     everyones = {path: reason for own in run.ranks.all_gather({str(p): r for p, r in skipped.items()})
                  for path, reason in own.items()}
     if everyones and run.first:

@@ -150,7 +150,7 @@ def test_gradients_add_up_over_two_backwards():
     kept = x.grad
     (x * x).backward()
     assert x.grad.tolist() == [8]
-    assert x.grad is kept, "an optimiser or a bucket may hold the array: it is added to in place"
+    assert x.grad is kept, "an optimizer or a bucket may hold the array: it is added to in place"
 
 
 def test_backward_of_a_leaf():
@@ -479,9 +479,9 @@ def test_ready_is_called_once_for_each_leaf_and_not_before_its_gradient_is_whole
         assert leaf not in then
         then[leaf] = leaf.grad.tolist()
 
-    (w * x * (x * x)).sum().backward(ready=ready)  # the walk meets x * x first
+    (w * x * (x * x)).sum().backward(on_grad_ready=ready)  # the walk meets x * x first
     assert then == {w: [8, 8], x: [36, 36]}
     assert unused.grad is None
     then.clear()
-    w.backward([1.0, 2.0], ready=ready)  # a leaf that is its own graph
+    w.backward([1.0, 2.0], on_grad_ready=ready)  # a leaf that is its own graph
     assert then == {w: [9, 10]}

@@ -2,25 +2,25 @@ import numpy as np
 from PIL import Image
 
 from tinynet import plot
-from tinynet.metrics import MetricsFile, hits
+from tinynet.metrics import MetricsFile, topk_correct
 
 
 def test_hits_count_the_best(rng):
     scores, labels = rng.standard_normal((50, 7)), rng.integers(0, 7, 50)
     order = np.argsort(-scores, axis=1)
-    for best in (1, 2, 5, 7):
-        expected = [label in row[:best] for label, row in zip(labels, order, strict=True)]
-        assert hits(scores, labels, best).tolist() == expected
+    for k in (1, 2, 5, 7):
+        expected = [label in row[:k] for label, row in zip(labels, order, strict=True)]
+        assert topk_correct(scores, labels, k).tolist() == expected
 
 
 def test_one_answer_for_all_is_not_always_right():
     scores, labels = np.zeros((4, 10)), np.array([0, 1, 4, 5])
-    assert hits(scores, labels, 1).tolist() == [True, False, False, False]
-    assert hits(scores, labels, 5).tolist() == [True, True, True, False]
+    assert topk_correct(scores, labels, 1).tolist() == [True, False, False, False]
+    assert topk_correct(scores, labels, 5).tolist() == [True, True, True, False]
 
 
 def test_a_score_that_is_no_number_is_never_right():
-    assert hits(np.full((3, 10), np.nan), np.array([0, 1, 2]), 5).tolist() == [False] * 3
+    assert topk_correct(np.full((3, 10), np.nan), np.array([0, 1, 2]), 5).tolist() == [False] * 3
 
 
 def filled(path):
@@ -55,8 +55,8 @@ def test_a_row_that_a_kill_cut_off_is_dropped(tmp_path):
 def test_figures_are_pictures(tmp_path, rng):
     plot.curves(tmp_path / "a.png", filled(tmp_path / "m.csv").rows, 4, "title")
     plot.curves(tmp_path / "a1.png", filled(tmp_path / "m.csv").rows[:1], 4, "before any evaluation")
-    plot.kernels(tmp_path / "b.png", rng.standard_normal((48, 3, 11, 11)), 2, "title")
-    plot.kernels(tmp_path / "b1.png", rng.standard_normal((10, 3, 11, 11)), 1, "title")
+    plot.filters(tmp_path / "b.png", rng.standard_normal((48, 3, 11, 11)), 2, "title")
+    plot.filters(tmp_path / "b1.png", rng.standard_normal((10, 3, 11, 11)), 1, "title")
     pictures = rng.integers(0, 256, (7, 20, 20, 3)).astype("uint8")
     plot.nearest(tmp_path / "c.png", [[(p, "cat") for p in pictures]] * 2, "title")
     for name in ("a.png", "a1.png", "b.png", "b1.png", "c.png"):

@@ -38,14 +38,14 @@ class Tensor:
 
     # NumPy must not take `array * tensor` apart element by element: leave it to Tensor.__rmul__.
     __array_ufunc__ = None
-    __slots__ = ("data", "function", "grad", "number", "requires_grad")
+    __slots__ = ("data", "function", "grad", "output_index", "requires_grad")
 
     def __init__(self, data, requires_grad=False):
         self.data = data
         self.grad = None
         self.requires_grad = requires_grad
         self.function = None  # the Function whose output this is; None for a leaf
-        self.number = 0  # which of its outputs
+        self.output_index = 0  # which of its outputs
         if requires_grad and data.dtype not in FLOATS:
             raise TypeError(f"only float32 and float64 tensors have gradients, got {data.dtype}")
 
@@ -100,11 +100,11 @@ class Tensor:
         """The same data without its history: nothing flows back through the result."""
         return Tensor(self.data)
 
-    def backward(self, gradient=None, ready=None):
+    def backward(self, gradient=None, on_grad_ready=None):
         """Put dL/dx into `.grad` of every leaf x that requires it, adding to what is there.
 
         gradient: dL/dself, an array or tensor of this tensor's shape. Without it this tensor must
-        be L itself, one number, and dL/dL = 1. The graph is freed on the way. ready(x): called for each
+        be L itself, one number, and dL/dL = 1. The graph is freed on the way. on_grad_ready(x): called for each
         leaf as soon as nothing more will be added to its .grad, while the walk goes on.
         """
         if not self.requires_grad:
@@ -130,20 +130,20 @@ class Tensor:
                 dy = dy.astype(self.dtype)  # a copy: the caller's array stays the caller's
             if self.function is None:
                 _add_to_leaf(self, dy)
-                if ready:
-                    ready(self)
+                if on_grad_ready:
+                    on_grad_ready(self)
                 return
         order = _topological_order(self.function)
         cotangents = {self.function: [None] * len(self.function.outputs)}
-        cotangents[self.function][self.number] = dy
-        uses = Counter(leaf for function in order for leaf in _leaves(function)) if ready else {}
+        cotangents[self.function][self.output_index] = dy
+        uses = Counter(leaf for function in order for leaf in _leaves(function)) if on_grad_ready else {}
         for function in reversed(order):
-            leaves = _leaves(function) if ready else []
+            leaves = _leaves(function) if on_grad_ready else []
             _send_back(function, cotangents)
             for leaf in leaves:
                 uses[leaf] -= 1
                 if uses[leaf] == 0:
-                    ready(leaf)
+                    on_grad_ready(leaf)
 
 
 class Function:
@@ -174,9 +174,9 @@ class Function:
             self.sources = [Source(x) if on and x.requires_grad else None for x in inputs]
             # Enough to make a zero cotangent for an output that nobody used.
             self.outputs = [(y.data.shape, y.data.dtype, backend.device_of(y.data)) for y in results]
-            for number, y in enumerate(results):
+            for index, y in enumerate(results):
                 if y.data.dtype in FLOATS:
-                    y.requires_grad, y.function, y.number = True, self, number
+                    y.requires_grad, y.function, y.output_index = True, self, index
         else:
             self.saved = ()
         return results[0] if single else tuple(results)
@@ -234,11 +234,11 @@ class Source:
     its input tensors would keep every one of them alive until backward, saved or not.
     """
 
-    __slots__ = ("dtype", "function", "leaf", "number", "shape")
+    __slots__ = ("dtype", "function", "leaf", "output_index", "shape")
 
     def __init__(self, x):
         self.leaf = x if x.function is None else None
-        self.function, self.number = x.function, x.number
+        self.function, self.output_index = x.function, x.output_index
         self.shape, self.dtype = x.data.shape, x.data.dtype
 
 
@@ -315,7 +315,7 @@ def _send_back(function, cotangents):
             slot = cotangents.get(x.function)
             if slot is None:
                 slot = cotangents[x.function] = [None] * len(x.function.outputs)
-            slot[x.number] = dx if slot[x.number] is None else _as_array(slot[x.number] + dx)
+            slot[x.output_index] = dx if slot[x.output_index] is None else _as_array(slot[x.output_index] + dx)
     function.freed, function.saved, function.sources = True, (), ()
 
 

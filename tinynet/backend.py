@@ -151,7 +151,7 @@ _generator = np.random.Generator(np.random.PCG64(0))
 
 
 def generator():
-    """The one random generator of initialisers and dropout; a checkpoint holds its state."""
+    """The one random generator of initializers and dropout; a checkpoint holds its state."""
     return _generator
 
 
@@ -165,7 +165,7 @@ def manual_seed(seed):
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SMALL = 2**14  # elements: fewer are not worth waking a thread for
 BLOCK = 2**18  # elements: small enough to stay in cache, large enough to be worth a call
-_local = threading.local()  # .busy: this thread works for a parallel_for; .scratch: its buffers
+_local = threading.local()  # .busy: this thread works for a parallel_for; .workspace: its buffers
 
 
 @contextlib.contextmanager
@@ -201,16 +201,10 @@ def use_cores(count):
     threadpoolctl.threadpool_limits(WORKERS)
 
 
-def pieces(n, count):
-    """Cut range(n) into at most `count` runs of nearly equal length: [(start, stop), ...]."""
-    count = max(1, min(n, count))
-    edges = [n * i // count for i in range(count + 1)]
+def bounds(n, parts):
+    """Cut range(n) into `parts` runs: [(start, stop), ...], whose lengths differ by one at most; some may be empty."""
+    edges = [n * i // parts for i in range(parts + 1)]
     return list(itertools.pairwise(edges))
-
-
-def share(xs, r, n):
-    """The r-th of n parts of xs, whose lengths differ by one at most; of fewer than n, some are empty."""
-    return xs[len(xs) * r // n : len(xs) * (r + 1) // n]
 
 
 def blocks(start, stop, x):
@@ -231,7 +225,7 @@ def parallel_for(n, body, on):
     if alone or not isinstance(on, np.ndarray) or on.size < SMALL:
         body(0, n)
         return
-    todo = deque(pieces(n, 4 * WORKERS))  # more pieces than workers: a slow core gets fewer
+    todo = deque(bounds(n, min(n, 4 * WORKERS)))  # more pieces than workers: a slow core gets fewer
 
     def work():
         with _marked_busy():
@@ -330,12 +324,12 @@ def keep_freed_memory():
         libc.mallopt(M_TRIM_THRESHOLD, largest)
 
 
-def scratch(name, shape, dtype):
-    """An uninitialised NumPy array that this thread may use until it asks for `name` again.
+def workspace(name, shape, dtype):
+    """An uninitialized NumPy array that this thread may use until it asks for `name` again.
 
     Fresh memory is slow memory: the system has to find and clear it, page by page.
     """
-    buffers = _local.__dict__.setdefault("scratch", {})
+    buffers = _local.__dict__.setdefault("workspace", {})
     size = int(np.prod(shape))
     key = name, np.dtype(dtype)
     if key not in buffers or buffers[key].size < size:

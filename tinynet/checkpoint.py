@@ -1,7 +1,7 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, in one safetensors file.
 
     conv1.weight, conv1.bias, ...     the weights, whole layers, whatever the devices were
-    velocity/conv1.weight, ...        the optimiser's velocity, under the same names
+    velocity/conv1.weight, ...        the optimizer's velocity, under the same names
     extra/mean, ...                   other arrays of the caller's
     metadata "tinynet"                one JSON text: what the caller passes as `info`, and the
                                       generator's state
@@ -124,7 +124,7 @@ def read_info(path, metadata):
 
 
 def restore(state, model, optimizer=None):
-    """Put a State into the model, and into the optimiser and the generator if one is given.
+    """Put a State into the model, and into the optimizer and the generator if one is given.
 
     Raises CheckpointError, before anything is changed, if it belongs to another architecture.
     """

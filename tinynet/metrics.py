@@ -6,8 +6,8 @@ import os
 import numpy as np
 
 
-def hits(scores, labels, best):
-    """Whether each label is among the `best` highest scores. scores: (N, classes) -> bool (N,).
+def topk_correct(scores, labels, k):
+    """Whether each label is among the `k` highest scores. scores: (N, classes) -> bool (N,).
 
     Of equal scores the first counts as the higher, as argmax has it: a network that answers every
     picture alike must not be right every time.
@@ -15,7 +15,7 @@ def hits(scores, labels, best):
     own = np.take_along_axis(scores, labels[:, None], axis=1)  # (N, 1)
     first = np.arange(scores.shape[1]) < labels[:, None]  # (N, classes)
     rank = (scores > own).sum(1) + ((scores == own) & first).sum(1)
-    return (rank < best) & np.isfinite(own[:, 0])  # nan is smaller than nothing, so rank would be 0
+    return (rank < k) & np.isfinite(own[:, 0])  # nan is smaller than nothing, so rank would be 0
 
 
 class MetricsFile:

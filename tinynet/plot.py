@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 
 INK, MUTED, FAINT = "#222222", "#8a8a8a", "#c9d8ea"
 TRAINING, HELD_OUT, SAME = "#3b6ea5", "#c8442b", "#2e7d32"
-DEVICES = [TRAINING, HELD_OUT, SAME, "#9c6b00"]  # one colour a device, and again
+DEVICES = [TRAINING, HELD_OUT, SAME, "#9c6b00"]  # one color a device, and again
 
 
 def curves(path, rows, steps_per_epoch, title):
@@ -29,12 +29,12 @@ def curves(path, rows, steps_per_epoch, title):
     left.plot(epochs, column("val_loss", held_out), color=HELD_OUT, lw=1.6, label="validation")
     left.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, 1.1 * smooth.max()))
     seen = [column("top1", rows[max(i + 1 - steps_per_epoch, 0) : i + 1]).mean() for i in evaluated]
-    for shares, colour, style, label in (
+    for shares, color, style, label in (
         (np.array(seen), TRAINING, "-", "training, top-1 (augmented)"),
         (column("val_top1", held_out), HELD_OUT, "-", "validation, top-1"),
         (column("val_top5", held_out), HELD_OUT, ":", "validation, top-5"),
     ):
-        right.plot(epochs, 100 * (1 - shares), color=colour, ls=style, lw=1.6, label=label)
+        right.plot(epochs, 100 * (1 - shares), color=color, ls=style, lw=1.6, label=label)
     right.set(xlabel="epoch", ylabel="error, %", ylim=(0, 100))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
@@ -43,11 +43,11 @@ def curves(path, rows, steps_per_epoch, title):
     figure.savefig(path, dpi=130)
 
 
-def kernels(path, weight, blocks, title):
+def filters(path, weight, blocks, title):
     """The filters of the first layer as pictures, one block per group (the paper's figure 3).
 
     weight: (K, 3, R, S). blocks: into how many equal runs to cut K. Each filter is stretched to
-    the full range of grey on its own, with 0 at middle grey.
+    the full range of gray on its own, with 0 at middle gray.
     """
     each = len(weight) // blocks
     columns = next(c for c in (16, 12, 8, each) if each % c == 0)
@@ -80,18 +80,18 @@ def nearest(path, rows, title):
     figure.suptitle(title, fontsize=10, color=INK)
     for row, axes_row in zip(rows, figure.subplots(len(rows), columns, squeeze=False), strict=True):
         for number, (axes, (picture, name)) in enumerate(zip(axes_row, row, strict=True)):
-            colour = INK if number == 0 else SAME if name == row[0][1] else HELD_OUT
+            color = INK if number == 0 else SAME if name == row[0][1] else HELD_OUT
             axes.imshow(picture)
             axes.set(xticks=[], yticks=[])
-            axes.set_title(name, fontsize=8, color=colour)
-            axes.spines[:].set(color=colour, linewidth=2.5 if number == 0 else 1.5)
+            axes.set_title(name, fontsize=8, color=color)
+            axes.spines[:].set(color=color, linewidth=2.5 if number == 0 else 1.5)
     figure.savefig(path, dpi=90)
 
 
 def columns(path, steps, title):
     """A network on several devices, one column each: layers, shapes, and what crosses between them.
 
-    steps: those of diagnose.steps. A line has the colour of the device that sends; beside the lines
+    steps: those of diagnose.steps. A line has the color of the device that sends; beside the lines
     stands what one of them carries in the forward pass of a batch.
     """
     boxes = []  # lists of steps: a box begins where something arrives, or with a layer that learns

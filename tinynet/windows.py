@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinynet.autograd import FLOATS, Tensor
-from tinynet.backend import scratch
+from tinynet.backend import workspace
 
 
 def pair(op, argument, value, least):
@@ -113,7 +113,7 @@ def im2col(x, kernel, P, Q, stride, dilation, out):
     second copies most. With stride 1 what it copies of an image, P rows of length Q, is one run of memory.
     """
     (B, C, H, _), S = x.shape, kernel[1]
-    rows = scratch("rows", (C, S, B, H, Q), x.dtype)
+    rows = workspace("rows", (C, S, B, H, Q), x.dtype)
     for s in range(S):
         rows[:, s] = x[..., steps(s, Q, stride[1], dilation[1])].swapaxes(0, 1)
     # All r in one copy: a view reads the same row through several windows, by its strides alone.
@@ -127,7 +127,7 @@ def col2im(columns, x, stride, dilation):
     Overlapping windows share cells of the image, and what they bring adds up. The same two steps, backwards.
     """
     C, R, S, B, P, Q = columns.shape
-    rows = scratch("rows", (C, S, B, x.shape[2], Q), x.dtype)
+    rows = workspace("rows", (C, S, B, x.shape[2], Q), x.dtype)
     rows[...] = 0
     for r in range(R):
         rows[..., steps(r, P, stride[0], dilation[0]), :] += columns[:, r]

@@ -2,9 +2,9 @@
 
 images      a file of any kind to RGB pixels, the shorter side to 256, the central square
 folder      data sets: ImageFolder, ArrayImages, Cached
-transforms  random crop, flip, mean subtraction, PCA colour noise, ten-crop
+transforms  random crop, flip, mean subtraction, PCA color noise, ten-crop
 loader      batches made by threads, the same whatever the timing
-upload      from the host to a GPU, while it computes
+prefetcher      from the host to a GPU, while it computes
 shapes      a generated data set that needs no download
 download    imagenette, and cifar10 in a file of its own
 named       any of these by name, or a folder
@@ -19,36 +19,36 @@ from tinynet.data.folder import ArrayImages, Cached, ImageFolder
 from tinynet.data.images import decode
 from tinynet.data.loader import DataLoader
 from tinynet.data.named import open_images
+from tinynet.data.prefetcher import Prefetcher
 from tinynet.data.shapes import shapes
 from tinynet.data.transforms import (
-    CentreCrop,
+    CenterCrop,
     Compose,
-    Normalise,
-    PCAColour,
+    Normalize,
+    PCAColor,
     RandomCrop,
-    RandomFlip,
+    RandomHorizontalFlip,
     TenCrop,
     mean_image,
     ten_crop,
     to_chw,
 )
-from tinynet.data.upload import Upload
 
 __all__ = [
     "ArrayImages",
     "Cached",
-    "CentreCrop",
+    "CenterCrop",
     "Compose",
     "DataError",
     "DataLoader",
     "ImageError",
     "ImageFolder",
-    "Normalise",
-    "PCAColour",
+    "Normalize",
+    "PCAColor",
+    "Prefetcher",
     "RandomCrop",
-    "RandomFlip",
+    "RandomHorizontalFlip",
     "TenCrop",
-    "Upload",
     "cache_folder",
     "cifar10",
     "decode",

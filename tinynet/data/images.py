@@ -5,9 +5,9 @@ central 256 x 256 patch": decode(path, 256). Scaling and cropping are one step h
 central square of the original is ever resampled; and of that square only a part, if a random crop
 will throw the rest away: decode(path, 256, (top, left, 224)).
 
-Whatever the file holds, out come three 8-bit channels. ImageNet itself has CMYK and grey JPEGs,
+Whatever the file holds, out come three 8-bit channels. ImageNet itself has CMYK and gray JPEGs,
 and a PNG named .JPEG; others bring palettes, transparency (laid over white, as a page would show
-it), 16-bit grey (its high byte is kept) and cameras' EXIF rotation (applied).
+it), 16-bit gray (its high byte is kept) and cameras' EXIF rotation (applied).
 
 A JPEG is stored as 8 x 8 blocks of cosine coefficients, and from the low ones alone it can be
 decoded at 1/2, 1/4 or 1/8 of its size. Pillow calls that draft mode: a 2000 x 1500 photograph that
@@ -83,7 +83,7 @@ def square(image, side, part=None):
 
     Bilinear, and antialiased when shrinking: each new pixel averages all that it covers, also what
     lies outside of the part. So a part has the pixels that it has in the whole square, but for
-    rounding: Pillow may take rows or columns first, and rounds to whole grey levels in between.
+    rounding: Pillow may take rows or columns first, and rounds to whole gray levels in between.
     """
     part = part or (0, 0, side)
     if image.size == (side, side):
@@ -128,8 +128,8 @@ def _decode_prepared(data, side):
     Pillow keeps four bytes of each, of which three must then be copied into the array.
     """
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if (height, width, colours) != (side, side, "YCbCr") or APP1 in data:
+        height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
+        if (height, width, colors) != (side, side, "YCbCr") or APP1 in data:
             return None
         return simplejpeg.decode_jpeg(data)
     except ValueError:  # no JPEG, or damaged: Pillow may read it all the same, or says what is wrong
@@ -158,9 +158,9 @@ def _to_rgb(image):
     if image.mode == "RGB" and "transparency" not in image.info:
         image.load()
         return image
-    if image.mode.startswith("I"):  # I;16, I;16B or I: 16 bits of grey; keep the high byte
-        grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
+    if image.mode.startswith("I"):  # I;16, I;16B or I: 16 bits of gray; keep the high byte
+        gray = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(gray).convert("RGB")
     if image.mode == "F":
         raise ValueError("floating-point pixels, and nothing says what is black and what is white")
     if image.mode in WITH_ALPHA or "transparency" in image.info:

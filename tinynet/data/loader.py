@@ -17,7 +17,7 @@ from threading import Event, Lock
 
 import numpy as np
 
-from tinynet.backend import share
+from tinynet.backend import bounds
 from tinynet.data.errors import DataError, ImageError
 from tinynet.data.transforms import split_crop
 
@@ -35,7 +35,7 @@ class DataLoader:
     asked first, and the data set for that part only. shuffle: a new order each epoch. seed: 0 or more.
     workers: threads. prefetch: batches made ahead of the one in use. side: what is asked of
     dataset.image. drop_last: leave out an incomplete last batch. empty(shape, dtype): what makes the
-    arrays of images (Upload.empty: in memory that a GPU reads by itself). share: (r, n) for the r-th of n
+    arrays of images (Prefetcher.empty: in memory that a GPU reads by itself). shard: (r, n) for the r-th of n
     ranks that load together: batch_size counts the images of all, and this loader makes the r-th part of each
     batch, which may be empty.
 
@@ -48,7 +48,7 @@ class DataLoader:
     """
 
     def __init__(self, dataset, batch_size, transform, shuffle=False, seed=0, workers=2, prefetch=4,
-                 side=256, drop_last=False, strict=False, empty=np.empty, share=(0, 1)):
+                 side=256, drop_last=False, strict=False, empty=np.empty, shard=(0, 1)):
         for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0),
                                    ("workers", workers, 1), ("prefetch", prefetch, 1),
                                    ("side", side, 1)):
@@ -64,7 +64,7 @@ class DataLoader:
         self.dataset, self.batch_size, self.transform = dataset, batch_size, transform
         self.shuffle, self.seed, self.side = shuffle, seed, side
         self.workers, self.prefetch = workers, prefetch
-        self.drop_last, self.strict, self.empty, self.share = drop_last, strict, empty, share
+        self.drop_last, self.strict, self.empty, self.shard = drop_last, strict, empty, shard
         self.epoch, self.position = 0, 0
         self.skipped = {}
         self.wait_seconds = 0.0
@@ -115,7 +115,7 @@ class DataLoader:
             for number in range(first, len(self)):
                 while started < len(self) and len(ahead) <= self.prefetch:
                     whole = order[started * self.batch_size : (started + 1) * self.batch_size]
-                    ahead.append(self._start(pool, share(whole, *self.share), stop))
+                    ahead.append(self._start(pool, self._shard(whole), stop))
                     started += 1
                 batch = ahead.popleft()
                 self._finish(batch)
@@ -123,17 +123,22 @@ class DataLoader:
                 if batch.read.any():
                     handed_out += 1
                     yield batch.take(self.dataset.labels)
-                elif self.share[1] > 1:  # the other ranks have a part of this batch
+                elif self.shard[1] > 1:  # the other ranks have a part of this batch
                     yield self._nothing()
         finally:  # also when the consumer leaves early: nothing keeps running behind its back
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-        if first == 0 and handed_out == 0 and self.share[1] == 1:
+        if first == 0 and handed_out == 0 and self.shard[1] == 1:
             path, reason = next(iter(self.skipped.items()))
             raise DataError(
                 f"not one of {len(self.dataset)} images can be read; the first: {path}: {reason}"
             )
         self.epoch, self.position = self.epoch + 1, 0
+
+    def _shard(self, whole):
+        rank, world_size = self.shard
+        start, stop = bounds(len(whole), world_size)[rank]
+        return whole[start:stop]
 
     def _nothing(self):
         """A batch without images, of the shape that images have."""

@@ -1,6 +1,6 @@
 """Turn a tree of pictures into small square JPEGs, once: python -m tinynet.data.prepare SRC DST.
 
-ImageNet's photographs are about 500 x 375, in several file formats and colour modes. Decoding them
+ImageNet's photographs are about 500 x 375, in several file formats and color modes. Decoding them
 anew in every epoch can take longer than a good GPU needs for AlexNet; so this does section 2 of the
 paper for all of them beforehand: DST gets the same folders with RGB JPEGs of 256 x 256, called
 <name>.JPEG.

@@ -1,7 +1,7 @@
 """A small data set that needs no download: ten kinds of shape on cluttered backgrounds.
 
-Each picture shows one shape of random colour, size (0.35 to 0.8 of the picture), position and
-rotation, over a darker colour gradient with clutter and noise. Colour says nothing about the class,
+Each picture shows one shape of random color, size (0.35 to 0.8 of the picture), position and
+rotation, over a darker color gradient with clutter and noise. Color says nothing about the class,
 so a network has to learn outlines. Shapes are polygons, drawn SUPERSAMPLE times too large and
 averaged down, which smooths their edges. They are written as JPEGs in ImageNet's layout.
 """
@@ -21,7 +21,7 @@ VERSION = 1  # part of the folder's name; raise it when the pictures change
 SUPERSAMPLE = 4
 SMALLEST, LARGEST = 0.35, 0.8  # diameter of the shape / side of the picture
 LUMA = np.float32([0.299, 0.587, 0.114])  # how bright red, green and blue look (ITU-R BT.601)
-CONTRAST = 60  # grey levels by which a shape is at least brighter than its background
+CONTRAST = 60  # gray levels by which a shape is at least brighter than its background
 
 
 def shapes(root=None, train=2000, val=500, side=72, seed=2012):
@@ -69,21 +69,21 @@ def _write(folder, counts, side, seed):
 
 def draw(name, side, rng):
     """One picture of the class `name`: uint8 (side, side, 3)."""
-    first, second, colour = _colours(rng)
+    first, second, color = _colors(rng)
     background = _background(side, first, second, rng)  # (side, side, 3) float32
     cover = _cover(name, side, rng)[:, :, None]  # (side, side, 1), 0..1
-    picture = background + cover * (colour - background)
+    picture = background + cover * (color - background)
     picture += rng.normal(0, rng.uniform(3, 10), picture.shape).astype(np.float32)
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def _colours(rng):
-    """Two colours for the background's gradient, and a brighter one for the shape: (3, 3)."""
+def _colors(rng):
+    """Two colors for the background's gradient, and a brighter one for the shape: (3, 3)."""
     while True:
-        colours = rng.uniform(0, 255, (3, 3)).astype(np.float32)
-        first, second, shape = colours @ LUMA
+        colors = rng.uniform(0, 255, (3, 3)).astype(np.float32)
+        first, second, shape = colors @ LUMA
         if shape > max(first, second) + CONTRAST:
-            return colours
+            return colors
 
 
 def _background(side, first, second, rng):
@@ -94,7 +94,7 @@ def _background(side, first, second, rng):
     gradient = first + slope[:, :, None] * (second - first)
     image = Image.fromarray(gradient.astype(np.uint8))
     pen = ImageDraw.Draw(image)
-    for _ in range(rng.integers(2, 7)):  # clutter: strokes, a little off the background's colours
+    for _ in range(rng.integers(2, 7)):  # clutter: strokes, a little off the background's colors
         ends = rng.uniform(-0.2 * side, 1.2 * side, 4)
         shade = (first + second) / 2 + rng.uniform(-45, 45, 3)
         fill = tuple(int(c) for c in shade.clip(0, 255))
@@ -105,13 +105,13 @@ def _background(side, first, second, rng):
 def _cover(name, side, rng):
     """How much of each pixel the shape covers: float32 (side, side), 0..1."""
     radius = rng.uniform(SMALLEST, LARGEST) / 2 * side
-    centre = rng.uniform(radius, side - radius, 2)
+    center = rng.uniform(radius, side - radius, 2)
     angle = rng.uniform(0, 2 * np.pi)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     mask = Image.new("L", (side * SUPERSAMPLE, side * SUPERSAMPLE))
     pen = ImageDraw.Draw(mask)
     for outline, ink in CLASSES[name]():  # later outlines paint over earlier ones
-        points = (outline @ turn * radius + centre) * SUPERSAMPLE
+        points = (outline @ turn * radius + center) * SUPERSAMPLE
         pen.polygon(points.ravel().tolist(), fill=ink)
     return np.asarray(mask.reduce(SUPERSAMPLE), np.float32) / 255
 

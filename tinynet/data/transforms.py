@@ -1,23 +1,23 @@
-"""Crops, mirror images, colour noise, mean subtraction (Krizhevsky et al., 2012, sections 2 and 4).
+"""Crops, mirror images, color noise, mean subtraction (Krizhevsky et al., 2012, sections 2 and 4).
 
 A transform is called as transform(image, rng): image is (H, W, 3), uint8 or float32 on the 0-255
 scale, rng a numpy Generator. None changes the image it is given, which may lie in a cache. The
 paper's training and test pipelines are
 
-    train = Compose([RandomCrop(224), RandomFlip(), Normalise(mean), PCAColour.fit(some), to_chw])
-    test = Compose([TenCrop(224), Normalise(mean), to_chw])
+    train = Compose([RandomCrop(224), RandomHorizontalFlip(), Normalize(mean), PCAColor.fit(some), to_chw])
+    test = Compose([TenCrop(224), Normalize(mean), to_chw])
 
 where the last step gives the network's layout: float32 (3, H, W), or (10, 3, H, W).
 
-Colour noise. With lambda_j, p_j the eigenvalues and unit eigenvectors of the covariance of all RGB
-pixels, each use of an image gets one random colour added to every pixel:
+Color noise. With lambda_j, p_j the eigenvalues and unit eigenvectors of the covariance of all RGB
+pixels, each use of an image gets one random color added to every pixel:
 
     shift = sum_j p_j * alpha_j * sqrt(lambda_j)
     alpha_j ~ N(0, 0.1), drawn once per image per use
 
 The scale trap: the paper prints lambda_j where sqrt(lambda_j) is meant. An eigenvalue of a
-covariance is a variance, in grey levels squared; its root is a standard deviation, in grey levels.
-On ImageNet the printed formula would move pixels of 0-255 by more than 1,000 grey levels; the root
+covariance is a variance, in gray levels squared; its root is a standard deviation, in gray levels.
+On ImageNet the printed formula would move pixels of 0-255 by more than 1,000 gray levels; the root
 gives about 12, and is what the 2012 code computes.
 """
 
@@ -54,7 +54,7 @@ class RandomCrop:
         return cut(image, self.part(*image.shape[:2], rng))
 
 
-class CentreCrop:
+class CenterCrop:
     """The central (size, size) patch."""
 
     def __init__(self, size):
@@ -79,7 +79,7 @@ class TenCrop:
         return ten_crop(image, self.size)
 
 
-class RandomFlip:
+class RandomHorizontalFlip:
     """The mirror image (left and right change places), with probability p."""
 
     def __init__(self, p=0.5):
@@ -89,24 +89,24 @@ class RandomFlip:
         return image[:, ::-1] if rng.random() < self.p else image
 
 
-class Normalise:
+class Normalize:
     """(image - mean) / scale, in float32.
 
-    mean: a (side, side, 3) mean image, a (3,) colour or a number, on 0-255. Of a mean image, the
+    mean: a (side, side, 3) mean image, a (3,) color or a number, on 0-255. Of a mean image, the
         central part of the crop's size is subtracted from every crop, wherever that crop was taken,
         as the 2012 code does.
-    scale: a number or a (3,) colour. The paper has none (1.0). If it is not 1, PCAColour belongs
-        before Normalise, since it counts in grey levels.
+    scale: a number or a (3,) color. The paper has none (1.0). If it is not 1, PCAColor belongs
+        before Normalize, since it counts in gray levels.
     """
 
     def __init__(self, mean, scale=1.0):
         self.mean, self.scale = _planes(np.asarray(mean, np.float32)), np.asarray(scale, np.float32)
         if self.mean.shape not in ((), (3,)) and (self.mean.ndim != 3 or len(self.mean.T) != 3):
             raise DataError(
-                f"mean must be a number, a (3,) colour or an (S, S, 3) image, got {self.mean.shape}"
+                f"mean must be a number, a (3,) color or an (S, S, 3) image, got {self.mean.shape}"
             )
         if self.scale.shape not in ((), (3,)) or not np.all(self.scale > 0):
-            raise DataError(f"scale must be a positive number or (3,) colour, got {scale!r}")
+            raise DataError(f"scale must be a positive number or (3,) color, got {scale!r}")
 
     def __call__(self, image, rng=None):  # image: (H, W, 3), or (10, H, W, 3) from TenCrop
         mean = self.mean
@@ -118,7 +118,7 @@ class Normalise:
         return y
 
 
-class PCAColour:
+class PCAColor:
     """Adds eigenvectors @ (alpha * sqrt(eigenvalues)), alpha ~ N(0, sd), to every pixel; float32.
 
     eigenvalues: (3,), variances on the 0-255 scale. eigenvectors: (3, 3), one a column. sd: 0.1 in
@@ -131,7 +131,7 @@ class PCAColour:
         self.sd = sd
         if self.eigenvalues.shape != (3,) or self.eigenvectors.shape != (3, 3):
             raise DataError(
-                "PCAColour needs eigenvalues (3,) and eigenvectors (3, 3), got "
+                "PCAColor needs eigenvalues (3,) and eigenvectors (3, 3), got "
                 f"{self.eigenvalues.shape} and {self.eigenvectors.shape}"
             )
         if not np.all(self.eigenvalues >= 0):
@@ -152,7 +152,7 @@ class PCAColour:
             total += x.sum(axis=0)
             products += x.T @ x
         if pixels == 0:
-            raise DataError("PCAColour.fit needs at least one image, got none")
+            raise DataError("PCAColor.fit needs at least one image, got none")
         mean = total / pixels
         values, vectors = np.linalg.eigh(products / pixels - np.outer(mean, mean))
         values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
@@ -161,7 +161,7 @@ class PCAColour:
 
     def __call__(self, image, rng):
         alpha = rng.normal(0, self.sd, 3)
-        shift = self.eigenvectors @ (alpha * np.sqrt(self.eigenvalues))  # (3,), grey levels
+        shift = self.eigenvectors @ (alpha * np.sqrt(self.eigenvalues))  # (3,), gray levels
         return np.add(_planes(image), shift.astype(np.float32), dtype=np.float32)
 
 
@@ -172,7 +172,7 @@ def split_crop(transform):
     """
     if isinstance(transform, Compose) and transform.transforms:
         first, *rest = transform.transforms
-        if isinstance(first, (RandomCrop, CentreCrop)):
+        if isinstance(first, (RandomCrop, CenterCrop)):
             return first, Compose(rest)
     return None, transform
 
@@ -190,7 +190,7 @@ def mean_image(images):
 
 
 def ten_crop(image, size):
-    """Four corners, the centre, then the mirror images of these five: (10, size, size, 3).
+    """Four corners, the center, then the mirror images of these five: (10, size, size, 3).
 
     Section 4.1: the network's ten softmax outputs are averaged.
     """

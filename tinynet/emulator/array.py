@@ -92,7 +92,7 @@ class ndarray:
         line = streams.line(stream, self._memory.device_id)
         streams.queued(line, [self._memory], pinned(out))
         if blocking:
-            races.synchronize(line.knows)
+            races.synchronize(line.clock)
         if out is None:
             return self._array.copy(order)
         if out.dtype != self.dtype or out.shape != self.shape:
@@ -116,7 +116,7 @@ class ndarray:
         device.moved(place(self), "cpu", self.itemsize)
         line = streams.line(number=self._memory.device_id)
         streams.queued(line, [self._memory])
-        races.synchronize(line.knows)
+        races.synchronize(line.clock)
         return self._array.item(*index)
 
     def tolist(self):

@@ -48,7 +48,7 @@ class Device:
     def synchronize(self):
         for line in list(races.Line.every):
             if line.device == self.id:
-                races.synchronize(line.knows)
+                races.synchronize(line.clock)
 
     @property
     def mem_info(self):

@@ -17,7 +17,7 @@ SHARED = 48 * 1024  # bytes of shared memory that any kernel may use
 MAX_SHARED = 227 * 1024  # ... and with max_dynamic_shared_size_bytes
 
 # -march=native makes some kernels faster and others slower, and its code would not run on every machine.
-OPTIMISE = {"fast": ["-O3"], "debug": ["-O0", "-g3"]}
+OPTIMIZE = {"fast": ["-O3"], "debug": ["-O0", "-g3"]}
 
 
 class KernelError(RuntimeError):
@@ -72,7 +72,7 @@ class RawModule:
         text, self._parameters = source.translate(self.code, folders, defines)
         if kind == "sanitize":
             return sanitizer.build(text, self.code)
-        return runtime.load(text, OPTIMISE[kind], self.code)
+        return runtime.load(text, OPTIMIZE[kind], self.code)
 
 
 class RawKernel:

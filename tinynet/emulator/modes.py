@@ -25,9 +25,9 @@ def current():
 def mode(**changes):
     """How all kernels of this process run meanwhile. What is not given stays as it is.
 
-    sanitize=True   under the address and undefined-behaviour sanitizers, in a process of their own
+    sanitize=True   under the address and undefined-behavior sanitizers, in a process of their own
     shuffle=seed    blocks, and threads between barriers, in a random order that the seed determines
-    debug=True      compiled without optimisation, one thread after the other: for a debugger
+    debug=True      compiled without optimization, one thread after the other: for a debugger
     streams=True    StreamError where work on two streams uses the same memory in no certain order: see races.py
     """
     global _current

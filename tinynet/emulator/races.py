@@ -28,31 +28,31 @@ class Line:
 
     def __init__(self, name, device=None):
         self.name, self.device = name, device
-        self.knows = Counter()  # {line: n}: the first n pieces of that line are done when the next one here begins
+        self.clock = Counter()  # {line: n}: the first n pieces of that line are done when the next one here begins
         self.freed = Counter()  # likewise, what was done with memory that is back in this stream's pool
         Line.every.add(self)
 
-    def wait(self, knows):
-        self.knows |= knows  # the larger number of each
+    def wait(self, clock):
+        self.clock |= clock  # the larger number of each
 
     def check(self, does, what, past):
         for other, n in past.items():
-            if self.knows[other] < n:
+            if self.clock[other] < n:
                 raise StreamError(f"{self.name} {does} {what}, and does not wait for {other.name}, which uses them too")
 
 
 HOST = Line("the host")  # its knowledge is every stream's: what it queues now comes after what it has waited for
 
 
-def synchronize(knows):
+def synchronize(clock):
     """The host waits."""
-    HOST.wait(knows)
+    HOST.wait(clock)
 
 
 def begin():
     """What was queued before mode(streams=True) is done."""
     for line in list(Line.every):
-        HOST.wait({line: line.knows[line]})
+        HOST.wait({line: line.clock[line]})
 
 
 class History:
@@ -63,7 +63,7 @@ class History:
         self.written, self.read = Counter(), Counter()
 
     def given_out(self):
-        self.pool.wait(HOST.knows)
+        self.pool.wait(HOST.clock)
         self.pool.check("is given", self.what, self.pool.freed)
         self.written |= self.pool.freed  # any other stream that uses it has to know that too
 
@@ -73,9 +73,9 @@ class History:
 
 def work(line, reads, writes):
     """A piece of work is queued on `line` that reads and writes the memory of these histories."""
-    line.wait(HOST.knows)
-    line.knows[line] += 1
-    this = Counter({line: line.knows[line]})
+    line.wait(HOST.clock)
+    line.clock[line] += 1
+    this = Counter({line: line.clock[line]})
     for history in reads:
         line.check("reads", history.what, history.written)
         history.read |= this

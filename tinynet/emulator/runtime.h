@@ -55,7 +55,7 @@ EMULATOR_EXPORT int lane();
 EMULATOR_EXPORT void *shared_memory(const void *key, unsigned long bytes, Line);
 EMULATOR_EXPORT void *dynamic_shared_memory();
 
-// printf. Python shows the text after the launch, as CUDA does when it synchronises.
+// printf. Python shows the text after the launch, as CUDA does when it synchronizes.
 EMULATOR_EXPORT int print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 // Gives up the launch, which raises KernelError with this message, the line, the thread and the block.

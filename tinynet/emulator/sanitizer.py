@@ -1,4 +1,4 @@
-"""Runs a launch under the address and undefined-behaviour sanitizers, in a process of its own.
+"""Runs a launch under the address and undefined-behavior sanitizers, in a process of its own.
 
 Python itself is not compiled for them, so a sanitized kernel cannot be loaded into it. The arrays travel
 to the process (sanitized.cpp) and back through pipes.

@@ -14,7 +14,7 @@ class Event:
 
     def __init__(self, block=False, disable_timing=False, interprocess=False):
         self._device = device.current()
-        self._knows = {}  # never recorded: nothing to wait for
+        self._clock = {}  # never recorded: nothing to wait for
 
     def record(self, stream=None):
         at = line(stream)
@@ -22,10 +22,10 @@ class Event:
             raise device.CUDARuntimeError(
                 f"cudaErrorInvalidResourceHandle: an event of {device.name(self._device)} is recorded on {at.name}"
             )
-        self._knows = dict(at.knows)
+        self._clock = dict(at.clock)
 
     def synchronize(self):
-        races.synchronize(self._knows)
+        races.synchronize(self._clock)
 
 
 class Stream:
@@ -64,10 +64,10 @@ class Stream:
         return event
 
     def wait_event(self, event):
-        line(self).wait(event._knows)
+        line(self).wait(event._clock)
 
     def synchronize(self):
-        races.synchronize(line(self).knows)
+        races.synchronize(line(self).clock)
 
 
 Stream.null = Stream(null=True)

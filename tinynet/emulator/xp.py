@@ -1,6 +1,6 @@
 """The look-alike of the module cupy, for `xp = array_module(x)` when x is emulated.
 
-It offers only names that CuPy has (tests/test_emulator.py compares), so code that runs here finds them
+It offers only names that CuPy has (tests/emulator/test_emulator.py compares), so code that runs here finds them
 there too; and of these what tinynet needs. Need another? Add it to the lists.
 """
 

@@ -2,7 +2,7 @@
 
 from tinynet.kernels.avg_pool2d import avg_pool2d, avg_pool2d_backward
 from tinynet.kernels.conv2d import conv2d, conv2d_filter_gradient, conv2d_input_gradient
-from tinynet.kernels.dropout import coins, dropout
+from tinynet.kernels.dropout import dropout, uniforms
 from tinynet.kernels.local_response_norm import local_response_norm, local_response_norm_backward
 from tinynet.kernels.max_pool2d import max_pool2d, max_pool2d_backward
 from tinynet.kernels.relu import relu, relu_backward
@@ -12,7 +12,6 @@ from tinynet.kernels.softmax_cross_entropy import softmax_cross_entropy, softmax
 __all__ = [
     "avg_pool2d",
     "avg_pool2d_backward",
-    "coins",
     "conv2d",
     "conv2d_filter_gradient",
     "conv2d_input_gradient",
@@ -27,4 +26,5 @@ __all__ = [
     "sgd",
     "softmax_cross_entropy",
     "softmax_cross_entropy_backward",
+    "uniforms",
 ]

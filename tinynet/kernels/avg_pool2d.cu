@@ -9,7 +9,7 @@
 // count[p, q], the rows times the columns that count, is computed where it is needed: cheaper than to load.
 //
 //     kernel      thread           loads                                           stores
-//     forward     one window       R * S of x, most of them in L1 from neighbours  1 y
+//     forward     one window       R * S of x, most of them in L1 from neighbors  1 y
 //     backward    one cell of dx   the dy of each window that holds it             1 dx
 //
 // Index map, grid and block as in max_pool2d.cu, which also says why the gradient is gathered.

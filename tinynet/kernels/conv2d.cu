@@ -10,7 +10,7 @@
 //
 // A number that comes from shared memory should serve more than one multiply-add. So a thread computes not one
 // number of the tile but THREAD_M x THREAD_N, in registers: for each term it loads THREAD_M + THREAD_N numbers and
-// does THREAD_M * THREAD_N multiply-adds. Of 16 x 8, with one load for four neighbours: 6 loads, 128 multiply-adds.
+// does THREAD_M * THREAD_N multiply-adds. Of 16 x 8, with one load for four neighbors: 6 loads, 128 multiply-adds.
 //
 //     the tile, in pieces of 4 x 4, and which thread computes each piece (THREAD_M = THREAD_N = 8)
 //

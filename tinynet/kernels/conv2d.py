@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinynet.backend import array_module, device_of, tf32_allowed, use_device
-from tinynet.kernels.conv2d_maps import TILE_K, TILE_N, Geometry, forward, phases, round_up
+from tinynet.kernels.conv2d_maps import TILE_K, TILE_N, LaunchShape, forward_map, phases, round_up
 from tinynet.kernels.loader import ceil_div, check, check_size, kernel
 
 # ---------------------------------------------------------------------------- which version
@@ -61,7 +61,7 @@ def conv2d(x, w, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), grou
         if y.size and version in LOOPS:
             loops(version, "forward", (x, w, bias, y), g, g.K // groups, g.N * g.P * g.Q, relu)
         elif y.size:
-            correlate(version, x, w, bias, y, g, forward(g._replace(N=0), xp, device), relu)
+            launch_correlation(version, x, w, bias, y, g, forward_map(g._replace(N=0), xp, device), relu)
     return y
 
 
@@ -78,7 +78,7 @@ def conv2d_input_gradient(dy, w, x_shape, stride=(1, 1), padding=(0, 0), dilatio
             loops(version, "input_gradient", (dy, w, dx), g, g.C // groups, g.N * g.H * g.W)
         elif dx.size:
             for phase in phases(g._replace(N=0), xp, device):
-                correlate(version, dy, w, None, dx, g, phase)
+                launch_correlation(version, dy, w, None, dx, g, phase)
     return dx
 
 
@@ -96,7 +96,7 @@ def conv2d_filter_gradient(dy, x, w_shape, stride=(1, 1), padding=(0, 0), dilati
         if version in LOOPS:
             loops(version, "filter_gradient", (dy, x, dw), g, g.K // groups, g.C // groups * g.R * g.S)
         else:
-            filter_gradient(version, dy, x, dw, g, forward(g._replace(N=0), xp, device))
+            filter_gradient(version, dy, x, dw, g, forward_map(g._replace(N=0), xp, device))
     return dw
 
 
@@ -112,7 +112,7 @@ def geometry(op, x_shape, w_shape, stride, padding, dilation, groups):
         raise ValueError(f"{op}: filters {tuple(w_shape)} are larger than images {tuple(x_shape)}, padding {padding}")
     for name, shape in (("x", x_shape), ("w", w_shape), ("y", (N, K, P, Q))):
         check_size(op, name, shape)
-    return Geometry(N, C, H, W, K, R, S, P, Q, tuple(stride), tuple(padding), tuple(dilation), groups)
+    return LaunchShape(N, C, H, W, K, R, S, P, Q, tuple(stride), tuple(padding), tuple(dilation), groups)
 
 
 def check_shape(op, name, array, shape):
@@ -123,7 +123,7 @@ def check_shape(op, name, array, shape):
 # ---------------------------------------------------------------------------- versions 1 and 2
 
 LOOPS = {1: "conv2d_direct", 2: "conv2d_tiled"}
-GEOMETRY = np.dtype([  # struct Geometry of conv2d.cuh
+GEOMETRY = np.dtype([  # struct LaunchShape of conv2d.cuh
     ("sizes", np.int32, 9), ("pairs", np.int32, 6), ("groups", np.int32), ("relu", np.int32)
 ])  # fmt: skip
 
@@ -145,7 +145,7 @@ FILES = {3: "conv2d", 4: "conv2d_tensor_cores"}
 THREADS = 128
 
 
-def correlate(version, image, w, bias, out, g, c, relu=False):
+def launch_correlation(version, image, w, bias, out, g, c, relu=False):
     """Writes `out`, or one phase of it."""
     M, (P, Q) = c.out[0], c.places
     columns = ceil_div(g.N * P * Q, TILE_N)

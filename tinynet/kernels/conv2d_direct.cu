@@ -19,7 +19,7 @@
 #include "conv2d.cuh"
 
 extern "C" __global__ void conv2d_forward_v1(const T* __restrict__ x, const T* __restrict__ w,
-                                             const T* __restrict__ bias, T* __restrict__ y, const Geometry g) {
+                                             const T* __restrict__ bias, T* __restrict__ y, const LaunchShape g) {
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (unsigned)g.N * g.K * g.P * g.Q) return;
     const int q = i % g.Q, p = i / g.Q % g.P, k = i / g.Q / g.P % g.K, n = i / g.Q / g.P / g.K;
@@ -40,7 +40,7 @@ extern "C" __global__ void conv2d_forward_v1(const T* __restrict__ x, const T* _
 // Gather, not scatter: each pixel looks for the places that saw it. Otherwise two places would add to the same
 // pixel at the same time, and the order of the sum, and so its last bits, would change from run to run.
 extern "C" __global__ void conv2d_input_gradient_v1(const T* __restrict__ dy, const T* __restrict__ w,
-                                                    T* __restrict__ dx, const Geometry g) {
+                                                    T* __restrict__ dx, const LaunchShape g) {
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (unsigned)g.N * g.C * g.H * g.W) return;
     const int v = i % g.W, h = i / g.W % g.H, c = i / g.W / g.H % g.C, n = i / g.W / g.H / g.C;
@@ -58,7 +58,7 @@ extern "C" __global__ void conv2d_input_gradient_v1(const T* __restrict__ dy, co
 }
 
 extern "C" __global__ void conv2d_filter_gradient_v1(const T* __restrict__ dy, const T* __restrict__ x,
-                                                     T* __restrict__ dw, const Geometry g) {
+                                                     T* __restrict__ dw, const LaunchShape g) {
     const int channels = g.C / g.groups;
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (unsigned)g.K * channels * g.R * g.S) return;

@@ -22,7 +22,7 @@ constexpr int THREADS = 128, TILE_N = 128;  // one thread a column, wherever col
 constexpr int TILE_K = 8;
 constexpr int up_to_64(int rows) { return (rows + 63) / 64 * 64; }  // the filter gradient fetches 64 rows at once
 
-// Four neighbours in memory, loaded and stored by one instruction. (Four doubles: by two.)
+// Four neighbors in memory, loaded and stored by one instruction. (Four doubles: by two.)
 template <class Number> struct alignas(16) Four { Number at[4]; };
 template <class Number> __device__ __forceinline__ Four<Number> load_four(const Number* from) {
     return *reinterpret_cast<const Four<Number>*>(from);
@@ -49,7 +49,7 @@ __device__ __forceinline__ void multiply(Operands& operands, int steps, Sums& su
 }
 
 // The sums go out through shared memory, a slice of the rows at a time: there, thread i picks up column i. So
-// neighbouring threads write to neighbouring places; from its registers a thread would write to every fourth.
+// neighboring threads write to neighboring places; from its registers a thread would write to every fourth.
 template <class Sums, class Staged, class Out>
 __device__ __forceinline__ void write(const Sums& sums, Staged& staged, const Out& out) {
     #pragma unroll

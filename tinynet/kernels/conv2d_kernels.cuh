@@ -46,7 +46,7 @@ extern "C" __global__ void conv2d_sum_parts(const Number* __restrict__ parts, Nu
 }
 
 // laid_out[group, e, m] = the weight of cell e in the filter of m, and zeros up to whole tiles. A thread walks along
-// 8 cells, mostly neighbours in w: it finds the other 7 in the cache. From one m to the next it is m_step in w.
+// 8 cells, mostly neighbors in w: it finds the other 7 in the cache. From one m to the next it is m_step in w.
 extern "C" __global__ void conv2d_lay_out_filters(const Number* __restrict__ w, const int* __restrict__ cells,
                                                   Stored* __restrict__ laid_out, const Correlation c, int group_size,
                                                   int m_step) {

@@ -92,7 +92,7 @@ struct Window {
 //
 // Left: the filters as conv2d_lay_out_filters leaves them, four rows m in one load and no edges to mind.
 // Right: every thread owns one column of the tile, a place. It works out (n, p, q) once, and then looks at cell
-// after cell. Neighbouring threads have neighbouring places: a warp reads 32 neighbouring pixels at once.
+// after cell. Neighboring threads have neighboring places: a warp reads 32 neighboring pixels at once.
 struct CorrelateOperands {
     static constexpr int FOURS = TILE_M / 4;  // in one row of the left tile
     static constexpr int LOADS = (TILE_K * FOURS + THREADS - 1) / THREADS;
@@ -140,7 +140,7 @@ struct CorrelateOperands {
 // --------------------------------------------------------------------------------- operands of filter gradient
 //
 // The sum runs over places, and a column is a cell. Both operands lie in memory place after place: TILE_K
-// neighbouring threads read neighbouring places, each for its own rows m and its own cells, four by four.
+// neighboring threads read neighboring places, each for its own rows m and its own cells, four by four.
 struct GradientOperands {
     static constexpr int ROWS = 4 * THREADS / TILE_K;  // that the block reads at once
     static constexpr int LEFT = LEFT_ROWS / ROWS, RIGHT = TILE_N / ROWS;

@@ -22,7 +22,7 @@ STRUCT = np.dtype([
 ])  # fmt: skip
 
 
-class Geometry(NamedTuple):
+class LaunchShape(NamedTuple):
     """Sizes, and how the filter moves. Pairs are (height, width)."""
 
     N: int
@@ -65,7 +65,7 @@ class Correlation(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def forward(g, xp, device):
+def forward_map(g, xp, device):
     """g: with N = 0, so that one table serves all sizes of batch. device: the current one."""
     c, r, s = np.indices((g.C // g.groups, g.R, g.S)).reshape(3, -1)
     row, column = r * g.dilation[0], s * g.dilation[1]

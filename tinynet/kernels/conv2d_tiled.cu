@@ -31,9 +31,9 @@ template <class Map> __device__ void tiled_product(const Map& map) {
     const int m = tile % tiles_m * TILE + threadIdx.y, j = tile / tiles_m * TILE + threadIdx.x;
     T sum = 0;
     for (unsigned first = 0; first < map.terms; first += TILE) {
-        const int e = first + threadIdx.x;  // neighbouring threads, neighbouring e
+        const int e = first + threadIdx.x;  // neighboring threads, neighboring e
         a[threadIdx.y][threadIdx.x] = inside(m, map.rows) && inside(e, map.terms) ? map.left(m, e) : T(0);
-        const int f = first + threadIdx.y;  // neighbouring threads, neighbouring j
+        const int f = first + threadIdx.y;  // neighboring threads, neighboring j
         b[threadIdx.y][threadIdx.x] = inside(f, map.terms) && inside(j, map.columns) ? map.right(f, j) : T(0);
         __syncthreads();  // the tiles are there
         for (int i = 0; i < TILE; ++i) sum += a[threadIdx.y][i] * b[i][threadIdx.x];
@@ -45,7 +45,7 @@ template <class Map> __device__ void tiled_product(const Map& map) {
 struct Forward {
     const T *x, *w, *bias;
     T* y;
-    const Geometry& g;
+    const LaunchShape& g;
     int group, rows, columns, terms;
 
     __device__ T left(int k, int e) const { return w[(group * rows + k) * terms + e]; }
@@ -67,7 +67,7 @@ struct Forward {
 struct InputGradient {
     const T *dy, *w;
     T* dx;
-    const Geometry& g;
+    const LaunchShape& g;
     int group, rows, columns, terms;
 
     __device__ T left(int c, int e) const {
@@ -91,7 +91,7 @@ struct InputGradient {
 struct FilterGradient {
     const T *dy, *x;
     T* dw;
-    const Geometry& g;
+    const LaunchShape& g;
     int group, rows, columns, terms;
 
     __device__ T left(int k, int e) const {
@@ -110,21 +110,21 @@ struct FilterGradient {
 };
 
 extern "C" __global__ void conv2d_forward_v2(const T* __restrict__ x, const T* __restrict__ w,
-                                             const T* __restrict__ bias, T* __restrict__ y, const Geometry g) {
+                                             const T* __restrict__ bias, T* __restrict__ y, const LaunchShape g) {
     const int group = blockIdx.x % g.groups;
     const int rows = g.K / g.groups, columns = g.N * g.P * g.Q, terms = g.C / g.groups * g.R * g.S;
     tiled_product(Forward{x, w, bias, y, g, group, rows, columns, terms});
 }
 
 extern "C" __global__ void conv2d_input_gradient_v2(const T* __restrict__ dy, const T* __restrict__ w,
-                                                    T* __restrict__ dx, const Geometry g) {
+                                                    T* __restrict__ dx, const LaunchShape g) {
     const int group = blockIdx.x % g.groups;
     const int rows = g.C / g.groups, columns = g.N * g.H * g.W, terms = g.K / g.groups * g.R * g.S;
     tiled_product(InputGradient{dy, w, dx, g, group, rows, columns, terms});
 }
 
 extern "C" __global__ void conv2d_filter_gradient_v2(const T* __restrict__ dy, const T* __restrict__ x,
-                                                     T* __restrict__ dw, const Geometry g) {
+                                                     T* __restrict__ dw, const LaunchShape g) {
     const int group = blockIdx.x % g.groups;
     const int rows = g.K / g.groups, columns = g.C / g.groups * g.R * g.S, terms = g.N * g.P * g.Q;
     tiled_product(FilterGradient{dy, x, dw, g, group, rows, columns, terms});

@@ -1,18 +1,18 @@
-// Dropout without a stored mask: every coin is computed from its number, forward and backward alike.
+// Dropout without a stored mask: every uniform is computed from its number, forward and backward alike.
 //
-// In NumPy, with the coins of a whole activation that has rows of whole_row_length:
+// In NumPy, with the uniforms of a whole activation that has rows of whole_row_length:
 //
-//     coins = np.random.Generator(np.random.Philox(key=key)).random(rows * whole_row_length, dtype="float32")
-//     coins = coins.reshape(rows, whole_row_length)[:, first_column : first_column + row_length]
-//     y = np.where(coins >= p, x * scale, 0)                                   # scale = 1 / (1 - p)
+//     uniforms = np.random.Generator(np.random.Philox(key=key)).random(rows * whole_row_length, dtype="float32")
+//     uniforms = uniforms.reshape(rows, whole_row_length)[:, first_column : first_column + row_length]
+//     y = np.where(uniforms >= p, x * scale, 0)                                   # scale = 1 / (1 - p)
 //
 // Philox4x64-10 (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3") has no state to hand on
 // from one number to the next: it scrambles a counter. Ten rounds, each two wide products whose halves are
 // swapped about and xor-ed with a key, turn counter and key into four words of 64 bits. NumPy starts at
-// counter 1 and makes two coins of each word, the low half first: coin = (half >> 8) * 2^-24.
+// counter 1 and makes two uniforms of each word, the low half first: uniform = (half >> 8) * 2^-24.
 //
-// So counter j + 1 holds the coins 8 * j ... 8 * j + 7, and a thread takes one counter for one row of x: the
-// elements of that row that have one of these coins. A row may start and end amid a counter; then two
+// So counter j + 1 holds the uniforms 8 * j ... 8 * j + 7, and a thread takes one counter for one row of x: the
+// elements of that row that have one of these uniforms. A row may start and end amid a counter; then two
 // threads compute the same counter, each for its own elements.
 //
 // Index map: thread -> (row, j-th counter of that row). Loads and stores per thread: up to 8 of x and of y,
@@ -52,8 +52,8 @@ extern "C" __global__ void dropout(const T *__restrict__ x, T *__restrict__ y, i
         const long long column = (long long)(counter * 8 + i - first_coin);  // below 0 before the row starts
         if (column < 0 || column >= row_length) continue;
         const unsigned half = (unsigned)(words.w[i / 2] >> 32 * (i % 2));
-        const float coin = (half >> 8) * (1.0f / (1 << 24));
+        const float uniform = (half >> 8) * (1.0f / (1 << 24));
         const int here = row * row_length + (int)column;
-        y[here] = coin >= p ? x[here] * scale : 0;
+        y[here] = uniform >= p ? x[here] * scale : 0;
     }
 }

@@ -1,9 +1,9 @@
-"""Dropout's coins: the same ones on every device, each computed from its number (dropout.cu says how).
+"""Dropout's uniforms: the same ones on every device, each computed from its number (dropout.cu says how).
 
 Coin number i of a key is number i of np.random.Generator(np.random.Philox(key=key)).random(n, "float32").
-Element (row, column) of an array takes coin number (first_row + row) * whole_row_length + first_column + column:
-so a device that holds some rows or columns of a larger activation throws the coins that one device would have
-thrown for them. By default the array is one row, and an element's coin number is its flat index.
+Element (row, column) of an array takes uniform number (first_row + row) * whole_row_length + first_column + column:
+so a device that holds some rows or columns of a larger activation throws the uniforms that one device would have
+thrown for them. By default the array is one row, and an element's uniform number is its flat index.
 """
 
 import functools
@@ -15,11 +15,11 @@ from tinynet.backend import array_module, parallel_for
 from tinynet.kernels.loader import ceil_div, check, kernel
 
 THREADS = 256
-COINS = 8  # from one counter of Philox: four words, two coins each
+UNIFORMS = 8  # from one counter of Philox: four words, two uniforms each
 
 
 def dropout(x, p, key, row_length=None, whole_row_length=None, first_column=0, first_row=0):
-    """x / (1 - p) where the coin is at least p, and 0 elsewhere; x: any shape, 0 <= p <= 1, 0 <= key < 2**64.
+    """x / (1 - p) where the uniform is at least p, and 0 elsewhere; x: any shape, 0 <= p <= 1, 0 <= key < 2**64.
 
     Forward and backward: for the same key the same elements stay.
     """
@@ -28,7 +28,7 @@ def dropout(x, p, key, row_length=None, whole_row_length=None, first_column=0, f
     if not x.size:
         return y
     rows, row_length, whole, first = cut(x.size, row_length, whole_row_length, first_column, first_row)
-    counters = (row_length + 2 * COINS - 2) // COINS  # at most so many, wherever in a counter the row starts
+    counters = (row_length + 2 * UNIFORMS - 2) // UNIFORMS  # at most so many, wherever in a counter the row starts
     grid = ceil_div(rows * counters, THREADS)
     scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
     sizes = np.int32(rows), np.int32(row_length), np.int32(counters), np.uint64(whole), np.uint64(first)
@@ -36,24 +36,24 @@ def dropout(x, p, key, row_length=None, whole_row_length=None, first_column=0, f
     return y
 
 
-def coins(shape, key, row_length=None, whole_row_length=None, first_column=0, first_row=0):
-    """The same coins on the CPU: float32, each from 0 to below 1. An element stays where its coin is at least p."""
+def uniforms(shape, key, row_length=None, whole_row_length=None, first_column=0, first_row=0):
+    """The same uniforms on the CPU: float32, in [0, 1). An element is kept where its uniform is at least p."""
     rows, row_length, whole, first = cut(math.prod(shape), row_length, whole_row_length, first_column, first_row)
-    coins = np.empty((rows, row_length), np.float32)
+    uniforms = np.empty((rows, row_length), np.float32)
 
     def run(row, start, stop):
-        counter, skip = divmod(row * whole + first + start, COINS)
+        counter, skip = divmod(row * whole + first + start, UNIFORMS)
         generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
         generator.random(skip, np.float32)  # of the counter that the run starts in
-        generator.random(out=coins[row, start:stop], dtype=np.float32)
+        generator.random(out=uniforms[row, start:stop], dtype=np.float32)
 
     for row in range(rows):
-        parallel_for(row_length, functools.partial(run, row), coins[row])
-    return coins.reshape(shape)
+        parallel_for(row_length, functools.partial(run, row), uniforms[row])
+    return uniforms.reshape(shape)
 
 
 def cut(size, row_length, whole_row_length, first_column, first_row):
-    """(rows, row_length, whole_row_length, number of the first coin); without lengths it is one row of `size`."""
+    """(rows, row_length, whole_row_length, number of the first uniform); without lengths it is one row of `size`."""
     row_length = size if row_length is None else row_length
     whole = row_length if whole_row_length is None else whole_row_length
     rows = size // row_length if row_length else 0

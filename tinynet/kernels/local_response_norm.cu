@@ -1,4 +1,4 @@
-// Local response normalisation across channels and its gradient: one pass over memory each way.
+// Local response normalization across channels and its gradient: one pass over memory each way.
 //
 // In NumPy, for the channels x (C/G,) of one group at one place, and with W[i] the channels j that have
 // |j - i| <= HALF (-DSIZE=5: HALF is 2, and 5 channels are in a window, fewer at the ends of the group):
@@ -22,14 +22,14 @@
 //       the d in between              [------------]
 //
 // Few places (the second layer's 27 x 27) would leave a large GPU idle, so the channels of a group are cut
-// into runs of `length`, each walked by a thread of its own, which also has to load a little of its neighbours.
+// into runs of `length`, each walked by a thread of its own, which also has to load a little of its neighbors.
 //
 //     kernel      thread                loads                                       stores
 //     forward     a run of L channels   L + 2 * HALF of x                           L of y
 //     backward    a run of L channels   L + 4 * HALF of x, L + 2 * HALF of dy       L of dx
 //
 // Beyond the ends of the group there is nothing to load: if it is one run, that is each x (and dy) once.
-// Index map: thread -> (run, n, h * W + w), so that neighbouring threads load neighbouring addresses.
+// Index map: thread -> (run, n, h * W + w), so that neighboring threads load neighboring addresses.
 // Grid and block: one-dimensional, 256 threads a block. No shared memory.
 
 constexpr int HALF = SIZE / 2;

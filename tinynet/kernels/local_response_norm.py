@@ -1,4 +1,4 @@
-"""Local response normalisation on a GPU: the maths is in ops/local_response_norm.py, the kernels in the .cu file."""
+"""Local response normalization on a GPU: the maths is in ops/local_response_norm.py, the kernels in the .cu file."""
 
 import math
 
@@ -10,7 +10,7 @@ from tinynet.kernels.loader import ceil_div, check, kernel
 WALK = np.dtype([(name, np.int32) for name in ("N", "C", "HW", "group", "runs", "length")])  # struct Walk of the .cu
 THREADS = 256
 ENOUGH = 2**18  # threads at work at the same time on a large GPU
-SHORTEST = 8  # a run of fewer windows' lengths than that loads too much of its neighbours
+SHORTEST = 8  # a run of fewer windows' lengths than that loads too much of its neighbors
 
 
 def local_response_norm(x, size, alpha, beta, k, groups):

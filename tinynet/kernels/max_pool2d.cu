@@ -12,13 +12,13 @@
 // same time; that takes atomics, whose order, and so the last digits of the sum, changes from run to run.
 //
 //     kernel      thread           loads                                           stores
-//     forward     one window       R * S of x, most of them in L1 from neighbours  1 y, 1 winner
+//     forward     one window       R * S of x, most of them in L1 from neighbors  1 y, 1 winner
 //     backward    one cell of dx   a winner for each window that holds it, and     1 dx
 //                                  the dy of those that chose it
 //
 // AlexNet's 3 x 3 windows, 2 apart: a cell lies in 1, 2 or 4 windows, 2.25 on average.
-// Index map: place i of a plane is (i / Q, i % Q) forward, (i / W, i % W) backward: neighbouring threads
-// store to neighbouring addresses. Grid and block: see pool2d.cuh. No shared memory.
+// Index map: place i of a plane is (i / Q, i % Q) forward, (i / W, i % W) backward: neighboring threads
+// store to neighboring addresses. Grid and block: see pool2d.cuh. No shared memory.
 
 #include "pool2d.cuh"
 

@@ -3,7 +3,7 @@
 // In NumPy:   y = numpy.maximum(x, 0)        dx = numpy.where(y > 0, dy, 0)
 //
 // Index map: element i belongs to thread i, and then to thread i - (all threads), so that a grid of any size
-// gets through an array of any size. Neighbouring threads touch neighbouring elements: one trip to memory
+// gets through an array of any size. Neighboring threads touch neighboring elements: one trip to memory
 // serves a whole warp (32 threads). Block: 256 threads.
 //
 //     kernel      loads per element    stores

@@ -20,7 +20,7 @@
 // in backward: exp(x - lse) from a saved lse would carry all of lse's rounding error, 5e-4 for scores near 1e4.
 //
 // Index map: place number i = n * D + d has class c at x[(n * C + c) * D + d]. For D = 1, an image classifier,
-// neighbouring threads load neighbouring scores; for D > 1 they are D apart, and a block uses little of each
+// neighboring threads load neighboring scores; for D > 1 they are D apart, and a block uses little of each
 // piece of memory that it loads: right, but not fast.
 // Grid: one block a place. Block: a multiple of 32 up to 256 threads. Shared memory: a number for each warp.
 

@@ -20,7 +20,7 @@ own GPU. They see each other's channels only in conv3 and in the fully connected
 
 fc8 can be split as well: then fc7 ends in an all_gather, and a gather brings the logits together.
 
-With one device the same network is a chain of *grouped* convolutions and normalisations: `groups`
+With one device the same network is a chain of *grouped* convolutions and normalizations: `groups`
 runs of channels that ignore each other, just all in one place. The weights are the same arrays,
 so a checkpoint of either loads into the other.
 

@@ -15,7 +15,7 @@ together; `signal_share` in tinynet/models/diagnose.py measures what they leave 
 
 conv1 keeps the paper's 0.01 in `he` too, on inputs of unit deviation. He's rule would give it 0.074,
 noise that training cannot wash out of its kernels in a short run: at half width on ten classes of
-112 x 112 photographs, 10 epochs reached 50.8 % with it and 60.3 % with 0.01 (centre crop).
+112 x 112 photographs, 10 epochs reached 50.8 % with it and 60.3 % with 0.01 (center crop).
 
 Dropout belongs to this too. In 2012 units were zeroed in training and all were halved in evaluation;
 today the kept ones are doubled in training. The same initial weights then see inputs twice as
@@ -32,21 +32,21 @@ from tinynet import backend
 
 @dataclass(frozen=True)
 class Recipe:
-    """weight_sd, bias: by layer name ("conv1" to "fc8"), `default` for those not named.
+    """weight_std, bias: by layer name ("conv1" to "fc8"), `default` for those not named.
 
     A layer without a standard deviation takes He's rule, sqrt(2 / fan-in), or sqrt(1 / fan-in) if it
     is the last.
-    lrn: size, alpha (as in the formula with alpha / size), beta and k. pixel_sd: pixels (0 to
+    lrn: size, alpha (as in the formula with alpha / size), beta and k. pixel_std: pixels (0 to
     255, mean subtracted) are divided by it. lr: the starting rate at batch 128. bias_lr: the biases'
     rate, as a multiple. decay_biases: whether weight decay pulls on them. halve_in_evaluation: dropout
     as in 2012.
     """
 
     name: str
-    weight_sd: dict
+    weight_std: dict
     bias: dict
     lrn: dict
-    pixel_sd: float
+    pixel_std: float
     lr: float
     bias_lr: float
     decay_biases: bool
@@ -67,10 +67,10 @@ class Recipe:
 
     def sd(self, layer, fan_in):
         he = math.sqrt((1 if layer == "fc8" else 2) / fan_in)
-        return self.weight_sd.get(layer, self.weight_sd.get("default", he))
+        return self.weight_std.get(layer, self.weight_std.get("default", he))
 
     def parameter_groups(self, model, lr, weight_decay):
-        """Groups for an optimiser: weights, and biases at their own rate and decay."""
+        """Groups for an optimizer: weights, and biases at their own rate and decay."""
         named = list(model.named_parameters())
         biases = [p for name, p in named if name.endswith("bias")]
         weights = [p for name, p in named if not name.endswith("bias")]
@@ -92,17 +92,17 @@ def _biased(value):
 # The paper's alpha = 1e-4 is not divided by the window's 5 channels; the op divides, so 5 times it.
 PAPER_LRN = dict(size=5, alpha=5e-4, beta=0.75, k=2.0)
 CODE_LRN = dict(size=5, alpha=1e-4, beta=0.75, k=2.0)
-PHOTO_SD = 58.0  # grey levels, of photographs after the mean is subtracted
+PHOTO_STD = 58.0  # gray levels, of photographs after the mean is subtracted
 
 RECIPES = {
     recipe.name: recipe
     for recipe in [
         Recipe(
             "paper",
-            weight_sd={"default": 0.01},
+            weight_std={"default": 0.01},
             bias=_biased(1.0),
             lrn=PAPER_LRN,
-            pixel_sd=1.0,
+            pixel_std=1.0,
             lr=0.01,
             bias_lr=1.0,
             decay_biases=True,
@@ -110,10 +110,10 @@ RECIPES = {
         ),
         Recipe(
             "chm2012",
-            weight_sd={"default": 0.01, "conv3": 0.03, "conv4": 0.03, "conv5": 0.03},
+            weight_std={"default": 0.01, "conv3": 0.03, "conv4": 0.03, "conv5": 0.03},
             bias=_biased(1.0),
             lrn=CODE_LRN,
-            pixel_sd=1.0,
+            pixel_std=1.0,
             lr=0.01,
             bias_lr=2.0,
             decay_biases=False,
@@ -121,10 +121,10 @@ RECIPES = {
         ),
         Recipe(
             "caffe",
-            weight_sd={"default": 0.01, "fc6": 0.005, "fc7": 0.005},
+            weight_std={"default": 0.01, "fc6": 0.005, "fc7": 0.005},
             bias=_biased(0.1),
             lrn=CODE_LRN | {"k": 1.0},
-            pixel_sd=1.0,
+            pixel_std=1.0,
             lr=0.01,
             bias_lr=2.0,
             decay_biases=False,
@@ -132,10 +132,10 @@ RECIPES = {
         ),
         Recipe(
             "he",
-            weight_sd={"conv1": 0.01},
+            weight_std={"conv1": 0.01},
             bias={"default": 0.0},
             lrn=CODE_LRN,
-            pixel_sd=PHOTO_SD,
+            pixel_std=PHOTO_STD,
             lr=0.01,
             bias_lr=1.0,
             decay_biases=True,

@@ -18,7 +18,7 @@ def new_parameter(*shape):
     return Parameter(np.zeros(shape, np.float32))
 
 
-def initialise(weight, bias):
+def initialize(weight, bias):
     """PyTorch's default: kaiming_uniform_ with a = sqrt(5) is +-1 / sqrt(fan_in)."""
     init.kaiming_uniform_(weight, a=math.sqrt(5))
     if bias is not None:
@@ -30,7 +30,7 @@ class Linear(Module):
     def __init__(self, in_features, out_features, bias=True):
         self.weight = new_parameter(out_features, in_features)  # (K, C)
         self.bias = new_parameter(out_features) if bias else None
-        initialise(self.weight, self.bias)
+        initialize(self.weight, self.bias)
 
     def forward(self, x):  # (..., C) -> (..., K)
         return F.linear(x, self.weight, self.bias)
@@ -62,7 +62,7 @@ class Conv2d(Module):
         self.weight = new_parameter(K, C // groups, R, S)
         self.bias = new_parameter(K) if bias else None
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        initialise(self.weight, self.bias)
+        initialize(self.weight, self.bias)
 
     def forward(self, x):  # (N, C, H, W) -> (N, K, P, Q)
         return F.conv2d(

@@ -18,7 +18,7 @@ from tinynet.backend import to_device, use_device
 
 
 class Parameter(Tensor):
-    """A tensor that a module owns and an optimiser changes. data: an array, or a tensor's array."""
+    """A tensor that a module owns and an optimizer changes. data: an array, or a tensor's array."""
 
     __slots__ = ()
 
@@ -111,7 +111,7 @@ class Module:
     def to(self, device):
         """Move all parameters, and their gradients, to `device`. Returns self.
 
-        The Parameter objects stay the same, so an optimiser made before still holds them; but make
+        The Parameter objects stay the same, so an optimizer made before still holds them; but make
         it after: what it has gathered (velocity) does not move along.
         """
         for parameter in self.parameters():
@@ -125,7 +125,7 @@ class Module:
     def state_dict(self, of=lambda parameter: parameter.data):
         """{path: NumPy array}, copies.
 
-        of: which array of a parameter. An optimiser's velocity is saved under the same names by the
+        of: which array of a parameter. An optimizer's velocity is saved under the same names by the
         same walk: `of=lambda parameter: optimizer.state[parameter]["velocity"]`.
         """
         return {

@@ -4,7 +4,7 @@ Forward. P x Q windows cover the image of H x W. Window p holds the rows
 
     floor(p * H / P)  up to, not including,  ceil((p + 1) * H / P)
 
-and window q its columns likewise: neighbours meet, or share a line where P does not divide H.
+and window q its columns likewise: neighbors meet, or share a line where P does not divide H.
 y[n,c,p,q] is the mean over rows and columns. A mean over a rectangle is the mean of its rows'
 means, so we take one axis after the other: P + Q slices to average instead of P * Q.
 

@@ -22,7 +22,7 @@ column of every window that covers it. So its cotangent is the sum over those co
 each column back to where it was taken from.
 
 For a fixed pixel h the row r of the filter falls as p rises: the pixel meets the filter backwards. So
-with stride 1 there is a second way to dx: correlate dy with the filters turned by 180 degrees, with C
+with stride 1 there is a second way to dx: correlate dy with the filters rotated by 180 degrees, with C
 and K in each other's place and a border of dilation*(R-1) - padding zeros. It needs the columns of dy
 and no col2im, and is the faster one where those are no larger than the columns of x.
 
@@ -41,7 +41,7 @@ import numpy as np
 
 from tinynet import backend, kernels
 from tinynet.autograd import Function
-from tinynet.backend import on_gpu, parallel_for, pieces, scratch
+from tinynet.backend import bounds, on_gpu, parallel_for, workspace
 from tinynet.windows import check_image, col2im, im2col, output_size, pad_image, pair
 
 
@@ -78,8 +78,8 @@ class Geometry(NamedTuple):
         """(top, bottom, left, right) rows and columns of zeros around the image."""
         return (self.padding[0],) * 2 + (self.padding[1],) * 2
 
-    def turned(self, kernel):
-        """How the turned filter moves over dy to make dx; None if no correlation can."""
+    def rotated(self, kernel):
+        """How the rotated filter moves over dy to make dx; None if no correlation can."""
         padding = tuple(d * (size - 1) - p for d, size, p in zip(self.dilation, kernel, self.padding, strict=True))
         return self._replace(padding=padding) if self.stride == (1, 1) and min(padding) >= 0 else None
 
@@ -104,7 +104,7 @@ def correlate(x, w, b, geometry):
     def images(start, stop):
         for i, j in blocks(start, stop, P * Q):
             cols = columns(x[i:j], kernel, P, Q, geometry)  # (G, C/G*R*S, B*P*Q)
-            product = scratch("product", (G, K // G, (j - i) * P * Q), x.dtype)
+            product = workspace("product", (G, K // G, (j - i) * P * Q), x.dtype)
             np.matmul(w, cols, out=product)
             np.add(product.reshape(K, j - i, P, Q).swapaxes(0, 1), b, out=y[i:j])
 
@@ -122,7 +122,7 @@ def filter_gradient(dy, x, w_shape, geometry):
     G, (K, _, *kernel) = geometry.groups, w_shape
     N, _, P, Q = dy.shape
     # One sum for each worker, joined in a fixed order: two runs give equal bits.
-    parts = pieces(N, backend.WORKERS)
+    parts = bounds(N, max(1, min(N, backend.WORKERS)))
     sums = np.zeros((len(parts), G, w_shape[1] * kernel[0] * kernel[1], K // G), x.dtype)
 
     def images(first, last):
@@ -142,18 +142,18 @@ def input_gradient(dy, w, x_shape, geometry):
         return kernels.conv2d_input_gradient(dy, w, x_shape, *geometry)
     G, (K, _, R, S) = geometry.groups, w.shape
     (N, C, H, W), (P, Q) = x_shape, dy.shape[2:]
-    turned = geometry.turned((R, S))
-    if turned and K * H * W <= C * P * Q:  # the columns of dy are no larger than those of x
-        return correlate(dy, turn(w, G), None, turned)
+    rotated = geometry.rotated((R, S))
+    if rotated and K * H * W <= C * P * Q:  # the columns of dy are no larger than those of x
+        return correlate(dy, rotate_180(w, G), None, rotated)
     top, bottom, left, right = geometry.border
     dx = np.empty(x_shape, dy.dtype)
     w_t = w.reshape(G, K // G, -1).swapaxes(1, 2)  # (G, C/G*R*S, K/G)
 
     def images(start, stop):
         for i, j in blocks(start, stop, P * Q):
-            dcols = scratch("columns", (G, C // G * R * S, (j - i) * P * Q), dy.dtype)
+            dcols = workspace("columns", (G, C // G * R * S, (j - i) * P * Q), dy.dtype)
             np.matmul(w_t, by_filter(dy[i:j], G), out=dcols)
-            padded = scratch("image", (j - i, C, top + H + bottom, left + W + right), dy.dtype)
+            padded = workspace("image", (j - i, C, top + H + bottom, left + W + right), dy.dtype)
             padded[...] = 0
             dcols = dcols.reshape(C, R, S, j - i, P, Q)
             col2im(dcols, padded, geometry.stride, geometry.dilation)
@@ -169,7 +169,7 @@ def columns(x, kernel, P, Q, geometry):
     x = pad_image(x, geometry.border)
     if tuple(kernel) == geometry.stride == (1, 1):  # the windows are the pixels
         return by_filter(x, geometry.groups)
-    cols = scratch("columns", (C, *kernel, B, P, Q), x.dtype)
+    cols = workspace("columns", (C, *kernel, B, P, Q), x.dtype)
     im2col(x, kernel, P, Q, geometry.stride, geometry.dilation, cols)
     return cols.reshape(geometry.groups, -1, B * P * Q)
 
@@ -180,8 +180,8 @@ def by_filter(dy, G):
     return dy.swapaxes(0, 1).reshape(G, K // G, B * P * Q)
 
 
-def turn(w, G):
-    """(K, C/G, R, S) -> (C, K/G, R, S), turned by 180 degrees: the filters that make dx of dy."""
+def rotate_180(w, G):
+    """(K, C/G, R, S) -> (C, K/G, R, S), rotated by 180 degrees: the filters that make dx of dy."""
     K, C, R, S = w.shape
     w = w[..., ::-1, ::-1].reshape(G, K // G, C, R, S)
     return w.swapaxes(1, 2).reshape(G * C, K // G, R, S)

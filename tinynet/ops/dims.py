@@ -16,7 +16,7 @@ def one_dim(op, argument, dim, ndim):
     return int(dim) % ndim
 
 
-def several_dims(op, dim, ndim):
+def normalize_axes(op, dim, ndim):
     """The axes `dim`, one or a sequence, as a tuple of ints; None and () mean all of them."""
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return tuple(range(ndim))

@@ -44,7 +44,7 @@ class Dropout(Function):
         where = own, own if self.columns is None else self.columns, self.first_column, self.first_row
         if on_gpu(x):
             return kernels.dropout(x, self.p, self.key, *where)
-        y = x * (kernels.coins(x.shape, self.key, *where) >= self.p)
+        y = x * (kernels.uniforms(x.shape, self.key, *where) >= self.p)
         y *= 1 / (1 - self.p) if self.p < 1 else 0
         return y
 

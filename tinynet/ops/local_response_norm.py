@@ -1,6 +1,6 @@
-"""Local response normalisation across channels (Krizhevsky et al., 2012, section 3.3).
+"""Local response normalization across channels (Krizhevsky et al., 2012, section 3.3).
 
-Forward. Each channel is damped by the energy of its neighbours. With the window
+Forward. Each channel is damped by the energy of its neighbors. With the window
 W(i) = {j : |j - i| <= size // 2}, cut off at the first and last channel (of its group),
 
     s_i = k + alpha / size * sum_{j in W(i)} x_j^2
@@ -46,18 +46,18 @@ class LocalResponseNorm(Function):
         self.save(x)
         if on_gpu(x):
             return kernels.local_response_norm(x, self.size, self.alpha, self.beta, self.k, self.groups)
-        return self.for_each_image(self.normalise, x)
+        return self.for_each_image(self.normalize, x)
 
     def backward(self, dy):  # dy: (N, C, H, W)
         (x,) = self.saved
         if on_gpu(x):
             return kernels.local_response_norm_backward(dy, x, self.size, self.alpha, self.beta, self.k, self.groups)
-        return self.for_each_image(self.normalise_backward, x, dy)
+        return self.for_each_image(self.normalize_backward, x, dy)
 
-    def normalise(self, x):  # x: (G, C/G, H*W)
+    def normalize(self, x):  # x: (G, C/G, H*W)
         return x * power(self.energy(x), -self.beta)
 
-    def normalise_backward(self, x, dy):  # x, dy: (G, C/G, H*W)
+    def normalize_backward(self, x, dy):  # x, dy: (G, C/G, H*W)
         s = self.energy(x)
         direct = dy * power(s, -self.beta)
         through_s = window_sum(direct * x / s, self.size)  # dy * x * s^(-beta - 1)
@@ -105,7 +105,7 @@ def power(s, exponent):
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, groups=1):
-    """Divide each value by a power of the energy of `size` neighbouring channels at its place.
+    """Divide each value by a power of the energy of `size` neighboring channels at its place.
 
     input: (N, C, H, W). size: odd. groups: the channels are cut into that many equal runs, and no
     window reaches across (1: as in PyTorch). alpha is divided by size, as in PyTorch; k and alpha

@@ -14,7 +14,7 @@ x and y are saved: where x = y is then found again, without keeping an array of 
 """
 
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import several_dims
+from tinynet.ops.dims import normalize_axes
 from tinynet.ops.mean import count
 
 
@@ -25,7 +25,7 @@ class Max(Function):
         self.dim, self.keepdim = dim, keepdim
 
     def forward(self, x):
-        self.axes = several_dims(self.name, self.dim, x.ndim)
+        self.axes = normalize_axes(self.name, self.dim, x.ndim)
         if count(x.shape, self.axes) == 0:
             raise ValueError(
                 f"{self.name}: input of shape {x.shape} has no elements along dim={self.dim}"

@@ -13,7 +13,7 @@ needs saving but x's shape.
 import math
 
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import require_floating, several_dims
+from tinynet.ops.dims import normalize_axes, require_floating
 from tinynet.ops.sum import spread
 
 
@@ -25,7 +25,7 @@ class Mean(Function):
 
     def forward(self, x):
         require_floating("mean", "input", x)
-        self.shape, self.axes = x.shape, several_dims("mean", self.dim, x.ndim)
+        self.shape, self.axes = x.shape, normalize_axes("mean", self.dim, x.ndim)
         self.n = count(x.shape, self.axes) or math.nan  # nothing has no mean: nan
         return x.sum(axis=self.axes, keepdims=self.keepdim) / self.n
 

@@ -13,7 +13,7 @@ Backward.  Every y_i depends on every x_j, through the shared sum:
     dx_j = sum_i dy_i * dy_i/dx_j = y_j * (dy_j - sum_i dy_i * y_i)
 
 The sum is one number along the axis: how much dy would gain if all of y grew together, which the
-normalisation forbids. The output alone is saved.
+normalization forbids. The output alone is saved.
 """
 
 from tinynet.autograd import Function

@@ -12,7 +12,7 @@ made: `broadcast_to` shows one dy n times. Nothing needs saving but x's shape.
 
 from tinynet.autograd import FLOATS, Function, Tensor
 from tinynet.backend import array_module
-from tinynet.ops.dims import kept, several_dims
+from tinynet.ops.dims import kept, normalize_axes
 
 
 class Sum(Function):
@@ -22,7 +22,7 @@ class Sum(Function):
         self.dim, self.keepdim = dim, keepdim
 
     def forward(self, x):
-        self.shape, self.axes = x.shape, several_dims("sum", self.dim, x.ndim)
+        self.shape, self.axes = x.shape, normalize_axes("sum", self.dim, x.ndim)
         dtype = x.dtype if x.dtype in FLOATS else "int64"  # small integers soon overflow
         return x.sum(axis=self.axes, dtype=dtype, keepdims=self.keepdim)
 

@@ -13,7 +13,7 @@ own.
 """
 
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import number, require_floating, several_dims
+from tinynet.ops.dims import normalize_axes, number, require_floating
 from tinynet.ops.mean import count
 from tinynet.ops.sum import spread
 
@@ -27,7 +27,7 @@ class Var(Function):
 
     def forward(self, x):
         require_floating("var", "input", x)
-        self.axes = several_dims("var", self.dim, x.ndim)
+        self.axes = normalize_axes("var", self.dim, x.ndim)
         n = count(x.shape, self.axes)
         self.n = n - self.correction
         if self.n <= 0:

@@ -1,4 +1,4 @@
-"""Optimisers, which change parameters by their gradients, and schedules of the learning rate."""
+"""Optimizers, which change parameters by their gradients, and schedules of the learning rate."""
 
 from tinynet.optim.adam import Adam
 from tinynet.optim.optimizer import Optimizer

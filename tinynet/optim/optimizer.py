@@ -1,7 +1,7 @@
-"""What all optimisers share: groups of parameters, the walk over them, saving and loading.
+"""What all optimizers share: groups of parameters, the walk over them, saving and loading.
 
 A group is a dict: its parameters under "params", and its own hyper-parameters, so that biases can
-learn at twice the rate of weights. What an optimiser gathers about a parameter (a velocity, a mean)
+learn at twice the rate of weights. What an optimizer gathers about a parameter (a velocity, a mean)
 is in `state[parameter]`, arrays on the parameter's device.
 """
 
@@ -12,7 +12,7 @@ from tinynet.backend import array_module, to_device, use_device
 
 
 class Optimizer:
-    """Base of all optimisers: define update(parameter, group, state).
+    """Base of all optimizers: define update(parameter, group, state).
 
     params: tensors, or dicts {"params": tensors, "lr": ..., ...}; defaults: the hyper-parameters of
     groups that do not say otherwise. Raises ValueError or TypeError for a parameter that comes
@@ -127,7 +127,7 @@ class Optimizer:
 
 
 class MomentumOptimizer(Optimizer):
-    """An optimiser that keeps state[parameter]["velocity"], an array like the parameter."""
+    """An optimizer that keeps state[parameter]["velocity"], an array like the parameter."""
 
     def velocity(self, parameter):
         """The velocity, zeros before the first step: model.state_dict(of=optimizer.velocity)."""

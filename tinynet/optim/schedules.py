@@ -4,9 +4,9 @@ A schedule is a factor for each time t = 0, 1, 2, ... (epochs, or steps: wheneve
 At t = 0 the rate is initial rate * factor(0); step() multiplies it by factor(t) / factor(t - 1).
 
 Because schedules multiply, all groups keep the ratio of their rates (biases at twice the rate of
-weights stay there), and several schedules can drive one optimiser: LinearWarmup with StepLR, say.
+weights stay there), and several schedules can drive one optimizer: LinearWarmup with StepLR, say.
 
-state_dict() is JSON; loading it into the same schedule of the same optimiser goes on exactly.
+state_dict() is JSON; loading it into the same schedule of the same optimizer goes on exactly.
 """
 
 import math

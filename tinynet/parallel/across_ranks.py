@@ -12,7 +12,7 @@ All ranks call them in the same order, forward and so backward.
 from itertools import accumulate
 
 from tinynet.autograd import Function
-from tinynet.backend import array_module, share, use_device
+from tinynet.backend import array_module, bounds, use_device
 from tinynet.parallel.collectives import cuts
 
 
@@ -84,7 +84,8 @@ def join(x, ranks, lengths):
 
 def own_rows(array, ranks):
     """This rank's rows of an array of which each rank has a part: their numbers differ by one at most."""
-    return share(array, ranks.number, ranks.size)
+    start, stop = bounds(len(array), ranks.size)[ranks.number]
+    return array[start:stop]
 
 
 def all_rows(rows, ranks):
@@ -94,7 +95,7 @@ def all_rows(rows, ranks):
 
 def share_lengths(length, size):
     """How many of `length` rows each of `size` ranks has: [own_rows' length on rank 0, on rank 1, ...]."""
-    return [len(share(range(length), r, size)) for r in range(size)]
+    return [stop - start for start, stop in bounds(length, size)]
 
 
 def starts(lengths):

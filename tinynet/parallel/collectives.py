@@ -221,7 +221,7 @@ def all_gather(xs, axis=1):
 
 
 def halo(xs, width, axis=1):
-    """Each piece with the nearest `width` places of the pieces next to it; the two ends have one neighbour.
+    """Each piece with the nearest `width` places of the pieces next to it; the two ends have one neighbor.
 
     For windows that look past the edge of a piece. Backward sends the cotangents of what was borrowed
     back to its owner, who adds them. ValueError where a piece is narrower than `width`.

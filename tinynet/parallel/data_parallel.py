@@ -25,7 +25,7 @@ BUCKET = 2**23  # bytes
 
 
 class Buckets:
-    """(loss * (1 / N)).backward(ready=buckets.ready), then buckets.finish(): each .grad is the sum over all ranks.
+    """(loss * (1 / N)).backward(on_grad_ready=buckets.ready), buckets.finish(): each .grad is the sum over all ranks.
 
     own: parameters that only this rank has, whose gradients stay here. The others become ready in the same
     order on each rank, since all have the same graph.

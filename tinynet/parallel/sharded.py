@@ -48,8 +48,8 @@ class ShardedDropout(Sharded):
 class ShardedNorm(Sharded):
     """LocalResponseNorm where each run of `together` devices shares a group of channels.
 
-    The windows of the channels at a device's edge reach into its neighbours: it borrows those
-    channels, normalises what it then has, and drops the borrowed ones, whose windows are cut off.
+    The windows of the channels at a device's edge reach into its neighbors: it borrows those
+    channels, normalizes what it then has, and drops the borrowed ones, whose windows are cut off.
     """
 
     def __init__(self, parts, together=1):

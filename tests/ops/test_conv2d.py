@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import tinynet
+from compare import assert_same_as_torch
+from tinynet import functional as F
+
+# N, C, H, W, K, R, S, stride, padding, dilation, groups
+GRID = [
+    (2, 3, 8, 8, 4, 3, 3, 1, 1, 1, 1),
+    (3, 3, 23, 20, 6, 11, 11, 4, 2, 1, 1),  # like AlexNet's conv1: the last columns unused
+    (2, 4, 9, 7, 6, 5, 5, 1, 2, 1, 2),  # like conv2
+    (1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1),
+    (2, 4, 6, 6, 4, 1, 1, 3, 0, 1, 1),  # the stride jumps over pixels
+    (2, 6, 7, 9, 6, 3, 2, (2, 1), (0, 2), (1, 3), 6),  # one channel a group, nothing square
+    (2, 8, 7, 9, 4, 3, 2, 1, (2, 1), (2, 1), 2),  # few filters, like conv5: dx by turned filters
+    (2, 4, 5, 6, 2, 1, 1, 1, 1, 1, 1),  # a border that the filter's first cell reaches: no turned filter makes dx
+    (0, 2, 5, 5, 4, 3, 3, 1, 0, 1, 1),
+]
+# 600 places an image: several threads, several blocks in each
+LARGE = (5, 6, 25, 24, 4, 3, 3, 1, 1, 1, 2)
+
+
+def case(rng, N, C, H, W, K, R, S, stride, padding, dilation, groups):
+    x = rng.standard_normal((N, C, H, W))
+    w = rng.standard_normal((K, C // groups, R, S))
+    b = rng.standard_normal(K)
+    how = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return [x, w, b], how
+
+
+@pytest.mark.parametrize("shape", GRID)
+@pytest.mark.parametrize("bias", [True, False])
+def test_same_as_torch(torch, rng, dtype, device, shape, bias):
+    arrays, how = case(rng, *shape)
+    arrays = arrays if bias else arrays[:2]
+    theirs = torch.nn.functional.conv2d
+    assert_same_as_torch(
+        torch, lambda *a: F.conv2d(*a, **how), lambda *a: theirs(*a, **how), arrays, dtype, device
+    )
+
+
+def test_large_images_same_as_torch(torch, rng, device):
+    """In float64: gradients of the weights are sums of 3,000 terms, many of which cancel."""
+    arrays, how = case(rng, *LARGE)
+    theirs = torch.nn.functional.conv2d
+    ours = lambda *a: F.conv2d(*a, **how)  # noqa: E731
+    assert_same_as_torch(torch, ours, lambda *a: theirs(*a, **how), arrays, np.dtype("float64"), device)
+
+
+sizes = st.integers(1, 4)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_random_shapes_same_as_torch(torch, data):
+    draw = data.draw
+    groups = draw(st.integers(1, 3))
+    N, C, K = draw(st.integers(1, 5)), groups * draw(sizes), groups * draw(sizes)
+    (H, W), (R, S) = (draw(st.tuples(st.integers(1, 12), st.integers(1, 12))) for _ in range(2))
+    stride, dilation = (draw(st.tuples(sizes, sizes)) for _ in range(2))
+    padding = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+    for size, kernel, pad, step in zip((H, W), (R, S), padding, dilation, strict=True):
+        assume(size + 2 * pad >= step * (kernel - 1) + 1)
+    shape = (N, C, H, W, K, R, S, stride, padding, dilation, groups)
+    arrays, how = case(np.random.default_rng(0), *shape)
+    assert_same_as_torch(
+        torch,
+        lambda *a: F.conv2d(*a, **how),
+        lambda *a: torch.nn.functional.conv2d(*a, **how),
+        arrays,
+        np.dtype("float64"),
+    )
+
+
+@pytest.mark.parametrize("shape", [*GRID[:-1], LARGE])
+def test_loops(rng, shape):
+    """The definition, written as seven loops, and its transposes in the same loops."""
+    (x, w, b), how = case(rng, *shape)
+    tensors = [tinynet.tensor(a, requires_grad=True) for a in (x, w, b)]
+    y = F.conv2d(*tensors, **how)
+    dy = rng.standard_normal(y.shape)
+    y.backward(dy)
+    stride, padding, dilation = (
+        (v, v) if isinstance(v, int) else v for v in (how["stride"], how["padding"], how["dilation"])
+    )
+    K, Cg, R, S = w.shape
+    expected, dx, dw = np.zeros(y.shape), np.zeros_like(x), np.zeros_like(w)
+    for n, k, p, q in np.ndindex(y.shape):
+        first = k // (K // how["groups"]) * Cg
+        expected[n, k, p, q] = b[k]
+        for c, r, s in np.ndindex(Cg, R, S):
+            h = p * stride[0] + r * dilation[0] - padding[0]
+            v = q * stride[1] + s * dilation[1] - padding[1]
+            if 0 <= h < x.shape[2] and 0 <= v < x.shape[3]:
+                expected[n, k, p, q] += w[k, c, r, s] * x[n, first + c, h, v]
+                dx[n, first + c, h, v] += w[k, c, r, s] * dy[n, k, p, q]
+                dw[k, c, r, s] += x[n, first + c, h, v] * dy[n, k, p, q]
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-10, atol=1e-10)
+    for tensor, gradient in zip(tensors, (dx, dw, dy.sum((0, 2, 3))), strict=True):
+        np.testing.assert_allclose(tensor.grad, gradient, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", GRID[:-1])
+def test_gradcheck(rng, shape):
+    if shape[2] > 10:
+        shape = (1, 2, 11, 9, 2, 5, 5, 3, 1, 1, 1)
+    arrays, how = case(rng, *shape)
+    tensors = [tinynet.tensor(a, requires_grad=True) for a in arrays]
+    assert tinynet.gradcheck(lambda *a: F.conv2d(*a, **how), tensors)
+
+
+def test_no_image_gradient_is_computed_for_an_image_that_needs_none(rng, monkeypatch):
+    (x, w, b), how = case(rng, *GRID[0])
+    monkeypatch.setattr("tinynet.ops.conv2d.input_gradient", lambda *a: pytest.fail("computed"))
+    w = tinynet.tensor(w, requires_grad=True)
+    y = F.conv2d(tinynet.tensor(x), w, tinynet.tensor(b), **how)
+    y.backward(np.ones(y.shape))
+    assert w.grad is not None
+
+
+def test_many_threads_same_bits(rng):
+    (x, w, _), how = case(rng, 9, 4, 40, 40, 8, 3, 3, 1, 1, 1, 2)
+    grads = []
+    for _ in range(3):
+        w_ = tinynet.tensor(w.astype("float32"), requires_grad=True)
+        y = F.conv2d(tinynet.tensor(x.astype("float32")), w_, **how)
+        y.backward(np.ones(y.shape))
+        grads.append((y.numpy().tobytes(), w_.grad.tobytes()))
+    assert grads[0] == grads[1] == grads[2]
+
+
+def tensor(*shape):
+    return tinynet.tensor(np.zeros(shape, "float32"))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((tensor(3, 8, 8), tensor(4, 3, 3, 3)), r"input must be \(N, C, H, W\), got shape \(3, 8, 8\)"),
+        ((tensor(1, 3, 8, 8), tensor(4, 2, 3, 3)), "input has 3 channels but weight .* expects 2"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3)), r"weight must be \(K, C/groups, R, S\)"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), tensor(3)), r"bias must have shape \(4,\), got \(3,\)"),
+        ((tensor(1, 3, 2, 8), tensor(4, 3, 3, 3)), "does not fit into an image of"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 0), "stride must be an integer of at least 1"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 1, -1), "padding must be .* at least 0.* got -1"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 1, 0, 1, 2), "groups divide both C and K"),
+    ],
+)
+def test_bad_input_is_named(arguments, message):
+    with pytest.raises(ValueError, match=r"conv2d: .*" + message):
+        F.conv2d(*arguments)
+
+
+def test_bad_types_are_named():
+    with pytest.raises(TypeError, match=r"conv2d: input must be a tinynet.Tensor, got ndarray"):
+        F.conv2d(np.zeros((1, 3, 8, 8)), tensor(4, 3, 3, 3))
+    with pytest.raises(TypeError, match="conv2d: input must be float32 or float64, got int64"):
+        F.conv2d(tinynet.tensor(np.zeros((1, 3, 8, 8), int)), tensor(4, 3, 3, 3))
+    with pytest.raises(TypeError, match="conv2d: weight is float64 but input is float32"):
+        F.conv2d(tensor(1, 3, 8, 8), tinynet.tensor(np.zeros((4, 3, 3, 3))))

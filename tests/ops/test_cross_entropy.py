@@ -1,0 +1,185 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from test_nll_loss import REDUCTIONS, SHAPES, class_count, everywhere, targets
+
+import tinynet
+from compare import assert_same_as_torch
+from tinynet import functional as F
+
+SMOOTHING = [0.0, 0.1, 1.0]
+
+
+def probabilities(rng, shape):
+    p = rng.random(shape)
+    return p / p.sum(0 if len(shape) == 1 else 1, keepdims=True)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("smoothing", SMOOTHING)
+@pytest.mark.parametrize("ignored", [-100, 1])
+def test_classes_same_as_torch(torch, rng, dtype, device, ignored, smoothing, reduction):
+    how = dict(ignore_index=ignored, reduction=reduction, label_smoothing=smoothing)
+    theirs = torch.nn.functional.cross_entropy
+    for shape, weighted in itertools.product(SHAPES, [False, True]):
+        t = targets(rng, shape, ignored)
+        if reduction == "mean" and (t == ignored).all():
+            continue  # the mean of nothing is nan, tested below
+        w = rng.uniform(0.5, 2, class_count(shape)).astype(dtype) if weighted else None
+        (our_t, our_w), (their_t, their_w) = everywhere(torch, device, t, w)
+        assert_same_as_torch(
+            torch,
+            lambda x: F.cross_entropy(x, our_t, our_w, **how),  # noqa: B023
+            lambda x: theirs(x, their_t, their_w, **how),  # noqa: B023
+            [3 * rng.standard_normal(shape)],
+            dtype,
+            device,
+        )
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("smoothing", SMOOTHING)
+def test_probabilities_same_as_torch(torch, rng, dtype, device, smoothing, reduction):
+    how = dict(reduction=reduction, label_smoothing=smoothing)
+    theirs = torch.nn.functional.cross_entropy
+    for shape, weighted in itertools.product(SHAPES, [False, True]):
+        if reduction == "mean" and 0 in shape:
+            continue  # the mean of nothing is nan, tested below
+        w = rng.uniform(0.5, 2, class_count(shape)).astype(dtype) if weighted else None
+        (our_w,), (their_w,) = everywhere(torch, device, w)
+        assert_same_as_torch(
+            torch,
+            lambda x, t: F.cross_entropy(x, t, our_w, **how),  # noqa: B023
+            lambda x, t: theirs(x, t, their_w, **how),  # noqa: B023
+            [3 * rng.standard_normal(shape), probabilities(rng, shape)],
+            dtype,
+            device,
+        )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_extreme_scores_and_ties(torch, dtype, device, reduction):
+    x = np.array(
+        [
+            [1e4, 0, -1e4],  # sure, and right
+            [1e4, 0, -1e4],  # sure, and wrong
+            [0, 0, 0],
+            [1e4, 1e4, 1e4],
+            [-1e4, -1e4 - 1, -1e4 - 2],
+            [0, -np.inf, 1],  # a class that is masked out
+        ]
+    )
+    t = np.array([0, 2, 1, 0, 2, 0])
+    assert_same_as_torch(
+        torch,
+        lambda x: F.cross_entropy(x, tinynet.tensor(t, device=device), reduction=reduction),
+        lambda x: torch.nn.functional.cross_entropy(x, torch.tensor(t), reduction=reduction),
+        [x],
+        dtype,
+        device,
+    )
+
+
+def test_defaults(torch, rng):
+    x, t = rng.standard_normal((4, 3)), np.array([0, 2, -100, 1])
+    assert_same_as_torch(
+        torch,
+        lambda x: F.cross_entropy(x, t),
+        lambda x: torch.nn.functional.cross_entropy(x, torch.tensor(t)),
+        [x],
+        np.dtype("f8"),
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("smoothing", SMOOTHING)
+@pytest.mark.parametrize("weight", [None, np.ones(3)])
+def test_mean_of_nothing_is_nan_and_its_gradient_0(smoothing, weight):
+    x = tinynet.tensor([[0.0, 1.0, 2.0]], requires_grad=True, dtype="float64")
+    loss = F.cross_entropy(x, np.array([-100]), weight, label_smoothing=smoothing)
+    loss.backward()
+    assert math.isnan(loss.item())
+    assert x.grad.tolist() == [[0, 0, 0]]
+    empty = tinynet.tensor(np.zeros((0, 3)))
+    assert math.isnan(F.cross_entropy(empty, np.zeros(0, int), weight).item())
+    assert math.isnan(F.cross_entropy(empty, np.zeros((0, 3)), weight).item())
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("smoothing", SMOOTHING)
+def test_gradcheck_with_classes(rng, reduction, smoothing):
+    x = tinynet.tensor(rng.standard_normal((3, 4, 2)), requires_grad=True)
+    t, w = targets(rng, (3, 4, 2), -1), rng.uniform(0.5, 2, 4)
+    assert tinynet.gradcheck(lambda x: F.cross_entropy(x, t, w, -1, reduction, smoothing), x)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("smoothing", SMOOTHING[:2])
+def test_gradcheck_with_probabilities(rng, reduction, smoothing):
+    x = tinynet.tensor(rng.standard_normal((3, 4, 2)), requires_grad=True)
+    t = tinynet.tensor(rng.random((3, 4, 2)), requires_grad=True)  # need not sum to 1
+    w = rng.uniform(0.5, 2, 4)
+
+    def loss(x, t):
+        return F.cross_entropy(x, t, w, reduction=reduction, label_smoothing=smoothing)
+
+    assert tinynet.gradcheck(loss, (x, t))
+
+
+def test_loops_and_the_lesson(rng):
+    x, t = rng.standard_normal((5, 3)), np.array([0, 2, 2, 1, 1])
+    tensor = tinynet.tensor(x, requires_grad=True)
+    loss = F.cross_entropy(tensor, t)
+    loss.backward()
+    expected = 0
+    for n in range(5):
+        total = sum(math.exp(v) for v in x[n])
+        expected -= math.log(math.exp(x[n, t[n]]) / total) / 5
+        for c in range(3):
+            slope = (math.exp(x[n, c]) / total - (c == t[n])) / 5
+            assert math.isclose(tensor.grad[n, c], slope, rel_tol=1e-12)
+    assert math.isclose(loss.item(), expected, rel_tol=1e-14)
+
+
+def test_one_class_is_a_distribution_of_one(rng):
+    x, t = rng.standard_normal((4, 3)), np.array([0, 2, 1, 1])
+    xs = [tinynet.tensor(x, requires_grad=True) for _ in range(2)]
+    losses = F.cross_entropy(xs[0], t), F.cross_entropy(xs[1], np.eye(3)[t])
+    for loss in losses:
+        loss.backward()
+    assert math.isclose(losses[0].item(), losses[1].item(), rel_tol=1e-14)
+    np.testing.assert_allclose(xs[0].grad, xs[1].grad, rtol=1e-12)
+
+
+def test_is_nll_of_log_softmax(rng):
+    x, t, w = rng.standard_normal((4, 3)), np.array([0, 2, -100, 1]), np.array([1.0, 2.0, 3.0])
+    xs = [tinynet.tensor(x, requires_grad=True) for _ in range(2)]
+    losses = F.cross_entropy(xs[0], t, w), F.nll_loss(F.log_softmax(xs[1], 1), t, w)
+    for loss in losses:
+        loss.backward()
+    assert math.isclose(losses[0].item(), losses[1].item(), rel_tol=1e-14)
+    np.testing.assert_allclose(xs[0].grad, xs[1].grad, rtol=1e-12, atol=1e-16)
+
+
+def test_only_the_target_learns(rng):
+    x = tinynet.tensor(rng.standard_normal((2, 3)))
+    t = tinynet.tensor(rng.random((2, 3)), requires_grad=True)
+    F.cross_entropy(x, t).backward()
+    np.testing.assert_allclose(t.grad, -F.log_softmax(x, 1).numpy() / 2, rtol=1e-12)
+
+
+def test_bad_input_is_named():  # what it shares with nll_loss is tested there
+    x, t = tinynet.tensor(np.zeros((4, 10))), np.array([1, 2, 3, 4])
+    with pytest.raises(ValueError, match=r"cross_entropy: label_smoothing must be 0 to 1, got 1.5"):
+        F.cross_entropy(x, t, label_smoothing=1.5)
+    message = r"cross_entropy: target holds probabilities .* \(4, 10\), got \(4,\)"
+    with pytest.raises(ValueError, match=message):
+        F.cross_entropy(x, np.zeros(4))
+    message = r"cross_entropy: ignore_index=3 means nothing for probabilities"
+    with pytest.raises(ValueError, match=message):
+        F.cross_entropy(x, np.zeros((4, 10)), ignore_index=3)
+    with pytest.raises(TypeError, match=r"cross_entropy: target is float32 but input is float64"):
+        F.cross_entropy(x, np.zeros((4, 10), np.float32))

@@ -1,0 +1,39 @@
+import math
+
+import numpy as np
+import pytest
+
+import tinynet
+from compare import LARGE, assert_same_as_torch
+from tinynet import functional as F
+
+
+def values(rng, shape):
+    return np.asarray(rng.uniform(0.1, 3, shape))
+
+
+def test_same_as_torch(torch, rng, dtype, device):
+    for shape in [(), (1,), (3, 4), (0, 3), LARGE]:
+        x = values(rng, shape)
+        assert_same_as_torch(torch, F.log, torch.log, [x], dtype, device)
+    x = values(rng, (3, 4))  # the method, on memory that is not in row-major order
+    assert_same_as_torch(torch, lambda x: x.T.log(), lambda x: x.T.log(), [x], dtype, device)
+
+
+def test_gradcheck(rng):
+    x = tinynet.tensor(values(rng, (3, 4)), requires_grad=True)
+    assert tinynet.gradcheck(F.log, x)
+
+
+def test_reference(rng):
+    x = values(rng, (3, 4))
+    y = F.log(tinynet.tensor(x)).numpy()
+    for i, j in np.ndindex(x.shape):
+        assert y[i, j] == pytest.approx(math.log(x[i, j]), rel=1e-14)
+
+
+def test_bad_input():
+    with pytest.raises(TypeError, match="log: input must be float32 or float64, got int64"):
+        F.log(tinynet.tensor([1, 2]))
+    with pytest.raises(TypeError, match=r"log: input must be a tinynet.Tensor, got ndarray"):
+        F.log(np.ones(3))
