@@ -1,7 +1,7 @@
-"""The network of Krizhevsky, Sutskever & Hinton (2012), on one device or on several.
+"""The network of Krizhevsky, Sutskever & Hinton (2012), figure 2, on one device or on several.
 
-Its channels come in two groups that mostly ignore each other, because in 2012 each group had its
-own GPU. They see each other's channels only in conv3 and in the fully connected layers:
+Its channels come in two groups that mostly ignore each other, because in 2012 each group had its own GPU. They
+see each other's channels only in conv3 and in the fully connected layers:
 
                          device 0        device 1
     image 3 x 224 x 224 (both see all of it: it is not split)
@@ -18,26 +18,109 @@ own GPU. They see each other's channels only in conv3 and in the fully connected
             ----------------- gather -----------------
     fc8                   1000                        (whole on the first device, as in 2012)
 
-fc8 can be split as well: then fc7 ends in an all_gather, and a gather brings the logits together.
+Images of 224 x 224 give conv1 55 x 55 output positions. The 2012 code found them by rounding up; here a padding of
+2 does, as in PyTorch's AlexNet.
 
-With one device the same network is a chain of *grouped* convolutions and normalizations: `groups`
-runs of channels that ignore each other, just all in one place. The weights are the same arrays,
-so a checkpoint of either loads into the other.
-
-With more devices than groups (four for the two groups, say) each group has a run of devices, and each
-of them a run of the group's filters. They need all channels of their group: so an all_gather within
-the group goes before conv2, conv4 and conv5, and LRN borrows from the devices next to it the two
-channels that its windows reach into.
-
-Images of 224 x 224 give conv1 55 x 55 places. The 2012 code found them by rounding up; here a
-padding of 2 does, as in PyTorch's AlexNet.
+The file has two halves: figure_2 is the network, place puts it on devices.
 """
+
+from typing import NamedTuple
 
 from tinynet import nn
 from tinynet.models.recipes import RECIPES
 from tinynet.nn.module import whole_shape
-from tinynet.parallel import AllGather, Gather, Sharded, ShardedDropout, ShardedNorm, broadcast, check_devices
+from tinynet.parallel import (
+    AllGatherChannels,
+    GatherChannels,
+    Sharded,
+    ShardedDropout,
+    ShardedNorm,
+    broadcast,
+    check_devices,
+)
 from tinynet.windows import output_size
+
+
+class Layer(NamedTuple):
+    """name: its kind and a number. K: outputs, of a layer with weights. kernel, stride, padding: of its window.
+
+    grouped: it sees the channels of its own group only, and not all.
+    """
+
+    name: str
+    K: int = 0
+    kernel: int = 0
+    stride: int = 1
+    padding: int = 0
+    grouped: bool = False
+
+    @property
+    def kind(self):
+        return self.name.rstrip("0123456789")
+
+
+def figure_2(classes):
+    """The network at full width; the shapes are those for images of 224 x 224."""
+    return [
+        Layer("conv1", 96, kernel=11, stride=4, padding=2),  # 96 x 55 x 55
+        Layer("relu1"), Layer("lrn1"), Layer("pool1", kernel=3, stride=2),  # 96 x 27 x 27
+        Layer("conv2", 256, kernel=5, padding=2, grouped=True),  # 256 x 27 x 27
+        Layer("relu2"), Layer("lrn2"), Layer("pool2", kernel=3, stride=2),  # 256 x 13 x 13
+        Layer("conv3", 384, kernel=3, padding=1), Layer("relu3"),  # 384 x 13 x 13
+        Layer("conv4", 384, kernel=3, padding=1, grouped=True), Layer("relu4"),  # 384 x 13 x 13
+        Layer("conv5", 256, kernel=3, padding=1, grouped=True), Layer("relu5"),  # 256 x 13 x 13
+        Layer("pool5", kernel=3, stride=2), Layer("flatten5"),  # 256 * 6 * 6 = 9216
+        Layer("fc6", 4096), Layer("relu6"), Layer("dropout6"),
+        Layer("fc7", 4096), Layer("relu7"), Layer("dropout7"),
+        Layer("fc8", classes),
+    ]  # fmt: skip
+
+
+class AlexNet(nn.Module):
+    """images (N, 3, size, size) -> logits (N, classes), on devices[0].
+
+    classes: number of outputs. devices: one or more, of one kind; each holds groups / len(devices) groups of channels,
+    or len(devices) / groups of them share a group, so one number must divide the other, and the number of devices the
+    outputs of each layer. width: multiplies every hidden layer's outputs (1.0: the paper's 60,965,224 parameters
+    at 1000 classes). image_size: of the square crops. recipe: a Recipe; sets LRN's constants and the initial weights, which
+    are drawn from the generator that tinynet.manual_seed seeds and do not depend on the number of devices. dropout:
+    probability in fc6 and fc7. split_fc8: over the devices, like fc6 and fc7; else fc8 is whole on devices[0].
+
+    layers: [(name, module)] in order; modules take and return lists, one tensor per device. Raises ValueError.
+    """
+
+    def __init__(self, classes=1000, devices=("cpu",), groups=2, width=1.0, image_size=224, recipe=RECIPES["paper"],
+                 dropout=0.5, split_fc8=False):
+        self.devices, self.groups, self.image_size = tuple(devices), groups, image_size
+        self.arguments = dict(classes=classes, devices=devices, groups=groups, width=width, image_size=image_size,
+                              recipe=recipe, dropout=dropout, split_fc8=split_fc8)
+        hidden = {layer.name: max(round(layer.K * width / groups), 1) * groups for layer in figure_2(classes) if layer.K}
+        widths = hidden | {"fc8": classes}  # rounded so that the groups share them evenly
+        layers = [layer._replace(K=widths.get(layer.name, 0)) for layer in figure_2(classes)]
+        self.layers = place(layers, self.devices, groups, image_size, recipe, dropout, split_fc8)
+        for name, module in self.layers:
+            setattr(self, name, module)  # where Module finds the parameters
+        shapes = {name: whole_shape(parts) for name, parts in self.named_arrays()}
+        self.load_state_dict(recipe.initial_weights(shapes))
+
+    def forward(self, images, hook=None):
+        """hook(name, tensors): called after each layer with its outputs, one per device."""
+        size = self.image_size
+        if images.ndim != 4 or images.shape[1:] != (3, size, size):
+            raise ValueError(f"AlexNet: images must be (N, 3, {size}, {size}), got {images.shape}")
+        xs = broadcast(images, self.devices)
+        for name, module in self.layers:
+            xs = module(xs)
+            if hook:
+                hook(name, xs)
+        return xs[0]
+
+    def whole(self):
+        """The network with all of its weights in this process: itself. (HybridAlexNet has a part of them.)"""
+        return self
+
+    def to(self, device):
+        raise ValueError("AlexNet: its parts cannot move later; make it with devices=[...]")
 
 
 class DropoutOf2012(nn.Dropout):
@@ -46,136 +129,61 @@ class DropoutOf2012(nn.Dropout):
     nn.Dropout scales by 1 / (1 - p) in training; times 1 - p, always, that is the same.
     """
 
-    def forward(self, x, *place):
-        return super().forward(x, *place) * (1 - self.p)
+    def forward(self, x, mask=None):
+        return super().forward(x, mask) * (1 - self.p)
 
 
-class AlexNet(nn.Module):
-    """images (N, 3, size, size) -> logits (N, classes), on devices[0].
+# ---------------------------------------------------------------------------- placement on devices
 
-    classes: number of outputs. devices: one or more, of one kind. Each holds groups / len(devices) groups,
-    or len(devices) / groups of them share a group: one must divide the other, and their number
-    the channels of each layer.
-    width: multiplies every hidden layer's channels (1.0: the paper's 60,965,224 parameters at
-    1000 classes). image_size: of the square crops. recipe: a Recipe; sets LRN's constants and the
-    initial weights, which are drawn from the generator that tinynet.manual_seed seeds and do not
-    depend on the number of devices. dropout: probability in fc6 and fc7. split_fc8: over the devices,
-    like fc6 and fc7; else fc8 is whole on devices[0].
+
+def place(layers, devices, groups, image_size, recipe, dropout, split_fc8):
+    """[(name, module)]: each layer with one part per device, and before it the exchange that it needs.
+
+    A layer that sees all channels needs an all_gather; a grouped one only where several devices share a group. Where
+    one device has several groups, its part is a grouped convolution. fc8, if it is whole, needs all of fc7 on the first
+    device; if it is split, its logits are gathered there.
     """
-
-    def __init__(
-        self,
-        classes=1000,
-        devices=("cpu",),
-        groups=2,
-        width=1.0,
-        image_size=224,
-        recipe=RECIPES["paper"],
-        dropout=0.5,
-        split_fc8=False,
-    ):
-        check_devices("AlexNet", devices)
-        n = len(devices)
-        if groups % n and n % groups:
-            raise ValueError(f"AlexNet: {n} devices cannot share groups={groups} evenly")
-        self.devices, self.groups, self.image_size = tuple(devices), groups, image_size
-        own, together = max(groups // n, 1), max(n // groups, 1)  # groups a device, devices a group
-        columns = n // together  # that ignore each other
-        c1, c2, c3, c4, c5 = (self.channels(c, width) for c in (96, 256, 384, 384, 256))
-        f6 = f7 = self.channels(4096, width)
-        side = self.final_side(image_size)
-
-        shared = dict(conv1=c1, conv2=c2, conv3=c3, conv4=c4, conv5=c5, fc6=f6, fc7=f7)
-        for name, K in (shared | {"fc8": classes} if split_fc8 else shared).items():
-            if K % n:
-                raise ValueError(f"AlexNet: {n} devices cannot share the {K} outputs of {name} evenly")
-
-        def conv(C, K, kernel, groups, **geometry):
-            return self.spread(lambda: nn.Conv2d(C, K // n, kernel, groups=groups, **geometry))
-
-        def fully_connected(C, K):
-            return self.spread(lambda: nn.Linear(C, K // n))
-
-        def lrn():
-            return ShardedNorm([nn.LocalResponseNorm(groups=own, **recipe.lrn) for _ in devices], together)
-
-        def each(layer):
-            return self.spread(lambda: layer)
-
-        def drop():
-            return ShardedDropout([(DropoutOf2012 if recipe.halve_in_evaluation else nn.Dropout)(dropout)] * n)
-
-        meet = AllGather(together)  # of each group; with one device a group there is nothing to do
-        relu, pool = nn.ReLU(), nn.MaxPool2d(3, stride=2)
-        self.steps = [
-            ("conv1", conv(3, c1, 11, 1, stride=4, padding=2)),
-            ("relu1", each(relu)),
-            ("lrn1", lrn()),
-            ("pool1", each(pool)),
-            ("meet1", meet),
-            ("conv2", conv(c1 // columns, c2, 5, own, padding=2)),
-            ("relu2", each(relu)),
-            ("lrn2", lrn()),
-            ("pool2", each(pool)),
-            ("join2", AllGather()),
-            ("conv3", conv(c2, c3, 3, 1, padding=1)),
-            ("relu3", each(relu)),
-            ("meet3", meet),
-            ("conv4", conv(c3 // columns, c4, 3, own, padding=1)),
-            ("relu4", each(relu)),
-            ("meet4", meet),
-            ("conv5", conv(c4 // columns, c5, 3, own, padding=1)),
-            ("relu5", each(relu)),
-            ("pool5", each(pool)),
-            ("flat5", each(nn.Flatten())),
-            ("join5", AllGather()),
-            ("fc6", fully_connected(c5 * side * side, f6)),
-            ("relu6", each(relu)),
-            ("drop6", drop()),
-            ("join6", AllGather()),
-            ("fc7", fully_connected(f6, f7)),
-            ("relu7", each(relu)),
-            ("drop7", drop()),
-        ]
-        to_first = Gather(devices[0])
-        if split_fc8:
-            self.steps += [("join7", AllGather()), ("fc8", fully_connected(f7, classes)), ("join8", to_first)]
-        else:
-            self.steps += [("join7", to_first), ("fc8", Sharded([nn.Linear(f7, classes).to(devices[0])]))]
-        for name, layer in self.steps:
-            setattr(self, name, layer)  # where Module finds the parameters
-        shapes = {name: whole_shape(parts) for name, parts in self.named_arrays()}
-        self.load_state_dict(recipe.initial_weights(shapes))
-
-    def forward(self, images, watch=None):
-        """watch(name, tensors): called after each step with its outputs, one a device."""
-        size = self.image_size
-        if images.ndim != 4 or images.shape[1:] != (3, size, size):
-            raise ValueError(f"AlexNet: images must be (N, 3, {size}, {size}), got {images.shape}")
-        xs = broadcast(images, self.devices)
-        for name, layer in self.steps:
-            xs = layer(xs)
-            if watch:
-                watch(name, xs)
-        return xs[0]
-
-    def to(self, device):
-        raise ValueError("AlexNet: its parts cannot move later; make it with devices=[...]")
-
-    def spread(self, make):
-        """A layer whose parts are made by make(), one on each device."""
-        return Sharded([make().to(device) for device in self.devices])
-
-    def channels(self, full, width):
-        """`full` channels times `width`, rounded so that the groups share them evenly."""
-        return max(round(full * width / self.groups), 1) * self.groups
-
-    @staticmethod
-    def final_side(image_size):
-        """Height and width of pool5's output."""
-        side = output_size(image_size, 11, 4, 2, 1)
-        for _ in range(3):  # the other convolutions keep the size, the pools do not
-            side = output_size(side, 3, 2, 0, 1)
+    check_devices("AlexNet", devices)
+    n, C, side, placed = len(devices), 3, image_size, []
+    if groups % n and n % groups:
+        raise ValueError(f"AlexNet: {n} devices cannot share groups={groups} evenly")
+    own_groups, sharers = max(groups // n, 1), max(n // groups, 1)  # groups per device, devices per group
+    for layer in layers:
+        on = devices if layer.name != "fc8" or split_fc8 else devices[:1]
+        if layer.K % len(on):
+            raise ValueError(f"AlexNet: {n} devices cannot share the {layer.K} outputs of {layer.name} evenly")
+        if layer.K and placed and (sharers if layer.grouped else n) > 1:  # conv1 sees the image, which all have
+            whole = AllGatherChannels(sharers if layer.grouped else None)
+            exchange = ("all_gather", whole) if on == devices else ("gather", GatherChannels(devices[0]))
+            placed.append((exchange[0] + layer.name[-1], exchange[1]))
+        sees = C // groups * own_groups if layer.grouped else C
+        parts = [part(layer, sees, layer.K // len(on), own_groups, recipe, dropout).to(device) for device in on]
+        together = {"dropout": ShardedDropout, "lrn": lambda parts: ShardedNorm(parts, sharers)}
+        placed.append((layer.name, together.get(layer.kind, Sharded)(parts)))
+        C = layer.K or C
+        side = output_size(side, layer.kernel, layer.stride, layer.padding, 1) if layer.kernel else side
+        C = C * side**2 if layer.kind == "flatten" else C
         if side < 1:
             raise ValueError(f"AlexNet: image_size must be at least 63, got {image_size}")
-        return side
+    return placed if on == devices[:1] else [*placed, ("gather_logits", GatherChannels(devices[0]))]
+
+
+def part(layer, C, K, groups, recipe, dropout):
+    """A layer's module on one device, which sees C channels, has `groups` groups and computes K outputs."""
+    window = layer.kernel, layer.stride, layer.padding
+    match layer.kind:
+        case "conv":
+            return nn.Conv2d(C, K, *window, groups=groups if layer.grouped else 1)
+        case "fc":
+            return nn.Linear(C, K)
+        case "relu":
+            return nn.ReLU()
+        case "lrn":
+            return nn.LocalResponseNorm(groups=groups, **recipe.lrn)
+        case "pool":
+            return nn.MaxPool2d(*window)
+        case "flatten":
+            return nn.Flatten()
+        case "dropout":
+            return (DropoutOf2012 if recipe.halve_in_evaluation else nn.Dropout)(dropout)
+    raise ValueError(f"AlexNet: there is no kind of layer {layer.kind}")

@@ -11,6 +11,7 @@ import numpy as np
 import tinynet.functional as F
 from tinynet.nn import init
 from tinynet.nn.module import Module, Parameter
+from tinynet.ops.dropout import MaskSlice
 from tinynet.windows import pair
 
 
@@ -187,13 +188,13 @@ class LocalResponseNorm(Module):
 
 
 class Dropout(Module):
-    first_row = 0  # the number, in the whole batch, of the first image here: for one that is shared out
+    first_row = 0  # of a batch that is split over ranks: the number of the first image here (parallel.DataParallel)
 
     def __init__(self, p=0.5):
         self.p = p
 
-    def forward(self, x, key=None, columns=None, first_column=0):  # the last three: parallel.ShardedDropout's
-        return F.dropout(x, self.p, self.training, key, columns, first_column, self.first_row)
+    def forward(self, x, mask=None):  # mask: a MaskSlice, where x is a part of a larger activation
+        return F.dropout(x, self.p, self.training, (mask or MaskSlice())._replace(first_row=self.first_row))
 
     def extra_repr(self):
         return f"p={self.p}"

@@ -125,23 +125,24 @@ class Module:
     def state_dict(self, of=lambda parameter: parameter.data):
         """{path: NumPy array}, copies.
 
-        of: which array of a parameter. An optimizer's velocity is saved under the same names by the
-        same walk: `of=lambda parameter: optimizer.state[parameter]["velocity"]`.
+        of: which array of a parameter, or None to leave it out. An optimizer's velocity is saved under the same names by
+        the same walk: `of=lambda parameter: optimizer.state[parameter]["velocity"]`.
         """
+        named = {path: [of(parameter) for parameter in parts] for path, parts in self.named_arrays()}
         return {
-            path: whole([to_device(of(parameter), "cpu") for parameter in parts])
-            for path, parts in self.named_arrays()
+            path: whole([to_device(array, "cpu") for array in arrays])
+            for path, arrays in named.items()
+            if all(array is not None for array in arrays)
         }
 
-    def load_state_dict(self, arrays, into=None):
+    def load_state_dict(self, arrays, into=None, strict=True):
         """Take the arrays that state_dict gave, by name. Nothing changes unless all of them fit.
 
-        into: a function (parameter, array) that stores one; by default it overwrites the
-        parameter's data. Raises ValueError with all names that are missing, unexpected, or of
-        another shape.
+        into: a function (parameter, array) that stores one; by default it overwrites the parameter's data. strict=False:
+        names may be missing. Raises ValueError with all names that are missing, unexpected, or of another shape.
         """
         named = dict(self.named_arrays())
-        wrong = [f"missing: {path}" for path in named if path not in arrays]
+        wrong = [f"missing: {path}" for path in named if strict and path not in arrays]
         wrong += [f"unexpected: {path}" for path in arrays if path not in named]
         for path, parts in named.items():
             got, expected = arrays[path].shape if path in arrays else None, whole_shape(parts)
@@ -152,9 +153,9 @@ class Module:
                 f"load_state_dict: these arrays do not fit {type(self).__name__}\n  "
                 + "\n  ".join(wrong)
             )
-        for path, parts in named.items():
-            for parameter, array in zip(parts, cut(arrays[path], parts), strict=True):
-                (into or overwrite)(parameter, array)
+        for path, array in arrays.items():
+            for parameter, piece in zip(named[path], cut(array, named[path]), strict=True):
+                (into or overwrite)(parameter, piece)
 
     # -------------------------------------------------------------------------------- printing
 

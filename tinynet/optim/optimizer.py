@@ -79,8 +79,9 @@ class Optimizer:
     # ---------------------------------------------------------------------- saving and loading
 
     def state_dict(self):
-        """{"groups": hyper-parameters of each group, "state": what was gathered, a dict for each
-        parameter in order}. Arrays are NumPy copies; everything else can be written as JSON.
+        """{"groups": [hyperparameters], "state": [{name: value} per parameter, in order]}.
+
+        Arrays are NumPy copies; everything else can be written as JSON.
         """
         return {
             "groups": [
@@ -118,25 +119,12 @@ class Optimizer:
                         f"expected {p.shape}"
                     )
         for group, hyper in zip(self.param_groups, groups, strict=True):
-            group.update(hyper)
+            group.update({name: tuple(x) if isinstance(x, list) else x for name, x in hyper.items()})  # JSON has no tuples
         self.state = {
             p: {name: _loaded(value, p) for name, value in state.items()}
             for p, state in zip(parameters, states, strict=True)
             if state
         }
-
-
-class MomentumOptimizer(Optimizer):
-    """An optimizer that keeps state[parameter]["velocity"], an array like the parameter."""
-
-    def velocity(self, parameter):
-        """The velocity, zeros before the first step: model.state_dict(of=optimizer.velocity)."""
-        state = self.state.get(parameter, {})
-        return state["velocity"] if "velocity" in state else zeros_like(parameter)
-
-    def set_velocity(self, parameter, array):
-        """Take over a copy: model.load_state_dict(arrays, into=optimizer.set_velocity)."""
-        self.state.setdefault(parameter, {})["velocity"] = _loaded(array, parameter)
 
 
 def zeros_like(parameter):

@@ -16,10 +16,10 @@ times the left's, and over some 20 steps (0.9^20 = 0.12) they come together agai
 
 from tinynet import kernels
 from tinynet.backend import on_gpu, update_elementwise
-from tinynet.optim.optimizer import MomentumOptimizer, zeros_like
+from tinynet.optim.optimizer import Optimizer, zeros_like
 
 
-class SGD(MomentumOptimizer):
+class SGD(Optimizer):
     """v <- m * v + (1 - dampening) * (g + wd * w);   w <- w - lr * v.
 
     The very first v is g + wd * w, undamped. nesterov: step by g + wd * w + m * v in place of v,
@@ -68,7 +68,7 @@ class SGD(MomentumOptimizer):
         update_elementwise(with_velocity, w, g, v) if m else update_elementwise(plain, w, g)
 
 
-class PaperSGD(MomentumOptimizer):
+class PaperSGD(Optimizer):
     """v <- m * v - lr * wd * w - lr * g;   w <- w + v.   The rate sits inside the velocity."""
 
     def __init__(self, params, lr, momentum=0.9, weight_decay=0.0005):

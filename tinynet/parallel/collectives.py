@@ -1,7 +1,7 @@
 """The operations that move arrays between devices. Nothing else does.
 
 Each is linear, and its backward pass is its transpose: where forward copies, backward adds up;
-where forward puts pieces side by side, backward cuts. So they come in pairs:
+where forward concatenates, backward splits. So they come in pairs:
 
     forward                                              backward
     broadcast:   y_d = x on every device d               reduce:   dx = sum over d of dy_d
@@ -10,13 +10,13 @@ where forward puts pieces side by side, backward cuts. So they come in pairs:
     gather:      y   = [x_0 | x_1 | ...] on one device   scatter:  dx_d = part d of dy
     all_gather:  y_d = [x_0 | x_1 | ...] on every d      reduce-scatter:  dx_i = sum over d of (part i of dy_d)
     halo:        y_d = [end of x_(d-1) | x_d | start of x_(d+1)]
-                                                         the borrowed ends' dy go home and are added there
+                                                         the dy of borrowed ends return to their owner and are added
 
-The sum in all_gather's line is what two columns of AlexNet send each other before conv3:
-device 0 used both halves of the channels, so it holds a part of the gradient of device 1's half.
+The sum in all_gather's line is what two columns of AlexNet exchange in the backward pass of conv3: device 0 used
+both halves of the channels, so it holds a part of the gradient of device 1's half.
 What a forward pass sends from i to j, its transpose sends from j to i: the same number of bytes.
 
-Devices are of one kind: all `cpu`, all `cuda`, or all `emu`. One may come several times.
+Devices are of one kind: all `cpu`, all `cuda`, or all `emu`. Duplicates are allowed.
 """
 
 from itertools import accumulate, pairwise
@@ -36,7 +36,7 @@ class Broadcast(Function):
         return copies(x, self.devices)
 
     def backward(self, *dys):
-        return add_up(dys, self.home)
+        return sum_on(dys, self.home)
 
 
 class Reduce(Function):
@@ -47,7 +47,7 @@ class Reduce(Function):
 
     def forward(self, *xs):
         self.homes = [device_of(x) for x in xs]
-        return add_up(xs, self.device)
+        return sum_on(xs, self.device)
 
     def backward(self, dy):
         return copies(dy, self.homes)
@@ -62,10 +62,10 @@ class Scatter(Function):
     def forward(self, x):
         self.home = device_of(x)
         each = x.shape[self.axis] // len(self.devices)
-        return take_apart(x, cuts([each] * len(self.devices), self.axis), self.devices)
+        return split_onto(x, slices([each] * len(self.devices), self.axis), self.devices)
 
     def backward(self, *dys):
-        return join(dys, self.axis, self.home)
+        return joined(dys, self.axis, self.home)
 
 
 class Gather(Function):
@@ -75,11 +75,11 @@ class Gather(Function):
         self.device, self.axis = device, axis
 
     def forward(self, *xs):
-        self.cuts, self.homes = cuts(lengths(xs, self.axis), self.axis), [device_of(x) for x in xs]
-        return join(xs, self.axis, self.device)
+        self.slices, self.homes = slices(lengths(xs, self.axis), self.axis), [device_of(x) for x in xs]
+        return joined(xs, self.axis, self.device)
 
     def backward(self, dy):
-        return take_apart(dy, self.cuts, self.homes)
+        return split_onto(dy, self.slices, self.homes)
 
 
 class AllGather(Function):
@@ -89,14 +89,14 @@ class AllGather(Function):
         self.axis = axis
 
     def forward(self, *xs):
-        self.cuts, self.homes = cuts(lengths(xs, self.axis), self.axis), [device_of(x) for x in xs]
-        whole = {device: join(xs, self.axis, device) for device in dict.fromkeys(self.homes)}
+        self.slices, self.homes = slices(lengths(xs, self.axis), self.axis), [device_of(x) for x in xs]
+        whole = {device: joined(xs, self.axis, device) for device in dict.fromkeys(self.homes)}
         return tuple(whole[device] for device in self.homes)
 
     def backward(self, *dys):
         return tuple(
-            add_up([piece(dy, cut) for dy in dys], home)
-            for cut, home in zip(self.cuts, self.homes, strict=True)
+            sum_on([piece(dy, where) for dy in dys], home)
+            for where, home in zip(self.slices, self.homes, strict=True)
         )
 
 
@@ -112,7 +112,7 @@ class Halo(Function):
         for d, x in enumerate(xs):
             left = [piece(y, self.last) for y in xs[:d][-1:]]  # none at the ends
             right = [piece(y, self.first) for y in xs[d + 1 :][:1]]
-            ys.append(join([*left, x, *right], self.axis, self.homes[d]))
+            ys.append(joined([*left, x, *right], self.axis, self.homes[d]))
         return tuple(ys)
 
     def backward(self, *dys):
@@ -138,33 +138,33 @@ def lengths(xs, axis):
     return [x.shape[axis] for x in xs]
 
 
-def cuts(lengths, axis):
-    """The slices that take the whole apart into pieces of these lengths."""
+def slices(lengths, axis):
+    """The slices that split the whole into pieces of these lengths."""
     return [span(a, b, axis) for a, b in pairwise(accumulate(lengths, initial=0))]
 
 
-def piece(x, cut):
+def piece(x, where):
     with use_device(device_of(x)):
-        return x[cut]
+        return x[where]
 
 
 def copies(x, devices):
     return tuple(to_device(x, device) for device in devices)
 
 
-def take_apart(x, cuts, devices):
+def split_onto(x, slices, devices):
     """Each piece of x on its own device."""
-    return tuple(to_device(piece(x, cut), device) for cut, device in zip(cuts, devices, strict=True))
+    return tuple(to_device(piece(x, where), device) for where, device in zip(slices, devices, strict=True))
 
 
-def join(xs, axis, device):
-    """The pieces side by side along `axis`, on `device`."""
+def joined(xs, axis, device):
+    """The pieces concatenated along `axis`, on `device`."""
     with use_device(device):
         pieces = [to_device(x, device) for x in xs]
         return pieces[0] if len(pieces) == 1 else array_module(pieces[0]).concatenate(pieces, axis)
 
 
-def add_up(xs, device):
+def sum_on(xs, device):
     """The sum of arrays from several devices, on `device`, always in the same order."""
     with use_device(device):
         total = to_device(xs[0], device)
@@ -183,7 +183,7 @@ def broadcast(x, devices):
 
 
 def reduce(xs, device):
-    """The sum of tensors of one shape, one a device, on one `device`. Backward is broadcast's forward."""
+    """The sum of tensors of one shape, one per device, on one `device`. Backward is broadcast's forward."""
     shapes = [x.shape for x in xs]
     if len(set(shapes)) != 1:
         raise ValueError(f"reduce: all must have one shape, got shapes {shapes}")
@@ -192,9 +192,9 @@ def reduce(xs, device):
 
 
 def scatter(x, devices, axis=1):
-    """Part d of x, cut evenly along `axis`, on device d: a list of tensors. Backward is gather's forward.
+    """Part d of x, split evenly along `axis`, on device d: a list of tensors. Backward is gather's forward.
 
-    ValueError where the axis's length does not divide by the number of devices.
+    Raises ValueError unless the number of devices divides the axis's length.
     """
     check_devices("scatter", [x.device, *devices])
     if not 0 <= axis < x.ndim or x.shape[axis] % len(devices):
@@ -203,17 +203,17 @@ def scatter(x, devices, axis=1):
 
 
 def gather(xs, device, axis=1):
-    """All pieces joined along `axis` on one `device`. Backward is scatter's forward: each piece goes home."""
+    """All pieces concatenated along `axis` on one `device`. Backward is scatter's forward."""
     check_pieces("gather", xs, axis)
     check_devices("gather", [device, *(x.device for x in xs)])
     return Gather(device, axis)(*xs)
 
 
 def all_gather(xs, axis=1):
-    """Every device gets all pieces, joined along `axis`: [(N, C_i, ...)] -> [(N, sum C_i, ...)].
+    """Every device gets all pieces, concatenated along `axis`: [(N, C_i, ...)] -> [(N, sum C_i, ...)].
 
-    xs: one tensor a device, alike but for the length of `axis`. Backward (a reduce-scatter) returns to
-    each device the sum of what all of them send back for its piece. ValueError where shapes do not fit.
+    xs: one tensor per device, of shapes that differ along `axis` only. Backward (a reduce-scatter) returns to each
+    device the sum of all devices' cotangents for its piece. Raises ValueError if the shapes do not fit.
     """
     check_pieces("all_gather", xs, axis)
     check_devices("all_gather", [x.device for x in xs])
@@ -221,10 +221,10 @@ def all_gather(xs, axis=1):
 
 
 def halo(xs, width, axis=1):
-    """Each piece with the nearest `width` places of the pieces next to it; the two ends have one neighbor.
+    """Each piece with the nearest `width` entries of the pieces next to it; the two ends have one neighbor.
 
-    For windows that look past the edge of a piece. Backward sends the cotangents of what was borrowed
-    back to its owner, who adds them. ValueError where a piece is narrower than `width`.
+    For windows that reach past the edge of a piece. Backward sends the cotangents of borrowed entries back to their
+    owner, which adds them. Raises ValueError if a piece is narrower than `width`.
     """
     check_pieces("halo", xs, axis)
     check_devices("halo", [x.device for x in xs])
@@ -241,7 +241,7 @@ def check_pieces(op, xs, axis):
 
 
 def check_devices(op, devices):
-    """All are of one kind, and there is one: what moves between kinds would move over the host, unseen."""
+    """Raise ValueError unless there is a device and all are of one kind: else copies would go through the host, unseen."""
     kinds = {check_device(device).partition(":")[0]: device for device in reversed(devices)}
     if len(kinds) != 1:
         named = " and ".join(reversed(kinds.values())) or "none"

@@ -1,20 +1,19 @@
-"""Layers with one part a device. They take and return lists: one tensor a device.
+"""Layers with one part per device. They take and return lists: one tensor per device.
 
-The whole weight of a sharded layer is its parts' weights, one under the other along axis 0: filters
-of a convolution, outputs of a fully connected layer. state_dict shows that whole, so a checkpoint
-does not depend on how many devices wrote it.
+The whole weight of a sharded layer is its parts' weights, concatenated along axis 0: the filters of a convolution, the
+outputs of a fully connected layer. state_dict shows that whole, so a checkpoint does not depend on the number of devices.
 """
 
 import math
-from itertools import accumulate
 
 from tinynet.nn.module import Module, ModuleList
-from tinynet.ops.dropout import draw_key
+from tinynet.ops.dropout import MaskSlice, draw_key
+from tinynet.parallel.across_ranks import offsets
 from tinynet.parallel.collectives import all_gather, gather, halo
 
 
 class Sharded(Module):
-    """parts[i] works on the tensor of device i, and on nothing else."""
+    """parts[i] computes on device i, from the tensor there, and sends nothing."""
 
     def __init__(self, parts):
         self.parts = ModuleList(parts)
@@ -34,60 +33,56 @@ class Sharded(Module):
 
 
 class ShardedDropout(Sharded):
-    """Throws the coins that one device would throw: one key for the layer, to each part those of its columns."""
+    """Draws the mask that a single device would draw: one key for the layer, and each part takes its own columns."""
 
     def forward(self, xs):
         key = draw_key() if self.training else None
-        lengths = [math.prod(x.shape[1:]) for x in xs]  # of one image's row
-        starts = accumulate(lengths[:-1], initial=0)
+        columns = [math.prod(x.shape[1:]) for x in xs]
         return [
-            part(x, key, sum(lengths), start) for part, x, start in zip(self.parts, xs, starts, strict=True)
+            part(x, MaskSlice(key, sum(columns), first))
+            for part, x, first in zip(self.parts, xs, offsets(columns), strict=True)
         ]
 
 
 class ShardedNorm(Sharded):
-    """LocalResponseNorm where each run of `together` devices shares a group of channels.
+    """LocalResponseNorm where each `per_group` consecutive devices hold one group of channels.
 
-    The windows of the channels at a device's edge reach into its neighbors: it borrows those
-    channels, normalizes what it then has, and drops the borrowed ones, whose windows are cut off.
+    The windows of the channels at a device's edge reach into its neighbors: it borrows those channels, normalizes
+    what it then has, and drops the borrowed ones, whose own windows are cut off.
     """
 
-    def __init__(self, parts, together=1):
+    def __init__(self, parts, per_group=1):
         super().__init__(parts)
-        self.together, self.width = together, parts[0].size // 2
+        self.per_group, self.width = per_group, parts[0].size // 2
 
     def forward(self, xs):
-        if self.together == 1:
+        if self.per_group == 1:
             return super().forward(xs)
-        wider = [y for run in runs(xs, self.together) for y in halo(run, self.width)]
+        wider = [y for group in groups_of(xs, self.per_group) for y in halo(group, self.width)]
         ys = super().forward(wider)
-        starts = [self.width * (d % self.together > 0) for d in range(len(xs))]
+        starts = [self.width * (d % self.per_group > 0) for d in range(len(xs))]
         return [y[:, a : a + x.shape[1]] for y, x, a in zip(ys, xs, starts, strict=True)]
 
     def sends(self, xs):
-        runs_of = runs(range(len(xs)), self.together)
-        next_to = [(i, j) for run in runs_of for i in run for j in run if abs(i - j) == 1]
-        return {(i, j): self.width * xs[i].size // xs[i].shape[1] for i, j in next_to}
+        adjacent = [(i, j) for i, j in pairs_within(len(xs), self.per_group) if abs(i - j) == 1]
+        return {(i, j): self.width * xs[i].size // xs[i].shape[1] for i, j in adjacent}
 
 
-class AllGather(Module):
-    """Every device sees the channels of all; or only of its group, if each run of `together` devices has one."""
+class AllGatherChannels(Module):
+    """Every device gets the channels of all, or of its group where each `per_group` consecutive devices have one."""
 
-    def __init__(self, together=None):
-        self.together = together
+    def __init__(self, per_group=None):
+        self.per_group = per_group
 
     def forward(self, xs):
-        if self.together == 1:
-            return xs
-        return [y for run in runs(xs, self.together) for y in all_gather(run)]
+        return [y for group in groups_of(xs, self.per_group) for y in all_gather(group)]
 
     def sends(self, xs):
-        runs_of = runs(range(len(xs)), self.together)
-        return {(i, j): xs[i].size for run in runs_of for i in run for j in run if i != j}
+        return {(i, j): xs[i].size for i, j in pairs_within(len(xs), self.per_group)}
 
 
-class Gather(Module):
-    """The first device, `device`, sees the channels of all; the list has one tensor from here on."""
+class GatherChannels(Module):
+    """The first device, `device`, gets the channels of all; from here on the list has one tensor."""
 
     def __init__(self, device):
         self.device = device
@@ -99,7 +94,12 @@ class Gather(Module):
         return {(i, 0): xs[i].size for i in range(1, len(xs))}
 
 
-def runs(xs, length):
-    """xs cut into runs of `length` each; None: one run."""
+def groups_of(xs, length):
+    """xs in consecutive groups of `length`; None: one group."""
     length = length or len(xs)
     return [xs[i : i + length] for i in range(0, len(xs), length)]
+
+
+def pairs_within(count, length):
+    """(i, j) of all pairs of different devices that are in one group."""
+    return [(i, j) for group in groups_of(range(count), length) for i in group for j in group if i != j]

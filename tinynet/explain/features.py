@@ -1,0 +1,56 @@
+"""What a network makes of pictures: the outputs of one layer, and which pictures they call alike (the paper, figure 4)."""
+
+import numpy as np
+
+from tinynet.data import ImageError
+from tinynet.explain.observe import observe
+
+
+def readable(images, transform, side, most):
+    """(index, transformed image) of up to `most` images, evenly spaced in the data set; unreadable ones are left out."""
+    for i in np.linspace(0, len(images) - 1, min(most, len(images))).astype(int).tolist():
+        try:
+            yield i, transform(images.image(i, side))
+        except ImageError:
+            continue  # the loader counts and lists it
+
+
+def features(model, images, transform, side, most, layer="relu7", batch_size=64):
+    """(indices, vectors): of up to `most` images, the outputs of `layer`, one row per image.
+
+    relu7 is the last hidden layer after its ReLU: 4096 numbers at full width.
+    """
+    indices, vectors, batch = [], [], []
+
+    def hook(name, xs):
+        if name == layer:
+            vectors.append(np.concatenate([x.numpy().reshape(len(batch), -1) for x in xs], axis=1))
+
+    def forward():
+        observe(model, np.stack(batch), hook)
+        batch.clear()
+
+    for i, image in readable(images, transform, side, most):
+        indices.append(i)
+        batch.append(image)
+        if len(batch) == batch_size:
+            forward()
+    if batch:
+        forward()
+    return indices, np.concatenate(vectors)
+
+
+def nearest_pictures(model, asked, known, transform, side, batch_size, queries=6, neighbors=6, most=10_000):
+    """The paper's figure 4: rows of pictures, a query from `asked` and then its nearest neighbors in `known`.
+
+    Distances are Euclidean, between outputs of the last hidden layer. Returns (rows of (picture, class name), how many
+    images of `known` were compared).
+    """
+    numbers, vectors = features(model, asked, transform, side, queries, batch_size=batch_size)
+    others, their_vectors = features(model, known, transform, side, most, batch_size=batch_size)
+    rows = []
+    for i, vector in zip(numbers, vectors, strict=True):
+        near = np.argsort(((their_vectors - vector) ** 2).sum(1))[:neighbors]
+        cells = [(asked, i)] + [(known, others[j]) for j in near]
+        rows.append([(images.image(k, side), images.classes[images.labels[k]]) for images, k in cells])
+    return rows, len(others)

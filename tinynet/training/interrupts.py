@@ -1,0 +1,28 @@
+"""Signals that ask a run to stop: noted when they come, obeyed at the end of a step, by all ranks at the same one."""
+
+import signal
+
+
+class Interrupts:
+    """name: of the first signal that came to any rank, as of the last sync(), such as SIGTERM; else None.
+
+    exit_code: what a process ends with that obeys it; 0 if there was none.
+    """
+
+    def __init__(self, ranks):
+        self.ranks, self.received, self.name, self.exit_code = ranks, [], None, 0
+
+    def listen(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.note)
+
+    def note(self, number, frame):
+        self.received.append(number)
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+
+    def sync(self, count):
+        """[the count of rank 0, of rank 1, ...]: what one rank has received counts for all from here on, and not before."""
+        everyone = self.ranks.all_gather_object([count, *self.received])
+        for number in (number for _, *numbers in everyone for number in numbers):
+            self.name, self.exit_code = signal.Signals(number).name, 128 + number
+        return [count for count, *_ in everyone]

@@ -1,0 +1,106 @@
+"""Options of a run, each declared once: a dataclass field with its help, its range, and when it may differ.
+
+    @dataclass
+    class Options:
+        lr: float = option(0.01, "rate at the start", above=0)
+
+From that come the command line, the check of each value, which options a resumed run may change, and which may differ
+between ranks. A checkpoint holds the options of its run.
+"""
+
+import argparse
+import dataclasses
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from tinynet.errors import RunError
+from tinynet.training.checkpoint import CheckpointError
+
+
+def option(default, help=None, *, above=None, least=None, choices=None, metavar=None, may_change=False, may_differ=False):
+    """A field of an options class. above, least: the range. may_change: on --resume. may_differ: between ranks."""
+    how = dict(help=help, above=above, least=least, choices=choices, metavar=metavar)
+    return dataclasses.field(default=default, metadata=how | dict(may_change=may_change, may_differ=may_differ))
+
+
+class Arguments(NamedTuple):
+    """A command line: the options that it gives, and what is to be done."""
+
+    given: dict
+    out: Path | None
+    resume: bool
+    evaluate: Path | None
+
+    @property
+    def checkpoint(self):
+        """The checkpoint to start from, or None."""
+        return self.out / "checkpoint.safetensors" if self.resume else self.evaluate
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):  # else each rank would print it
+        raise RunError(message)
+
+
+def parse(options, description, argv=None):
+    """Arguments for a dataclass of options: those, and --out, --resume, --evaluate. Raises RunError."""
+    parser = Parser(description=description)
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    for name, field in fields.items():
+        how = {key: field.metadata[key] for key in ("help", "choices", "metavar") if field.metadata[key]}
+        how |= {"action": "store_true", "default": None} if field.type is bool else {"type": field.type}
+        parser.add_argument(flag(name), **how)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: a new one under runs/)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--evaluate", type=Path, metavar="CHECKPOINT", help="only evaluate it, on --data")
+    values = vars(parser.parse_args(argv))
+    out, resume, evaluate = (values.pop(name) for name in ("out", "resume", "evaluate"))
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        check_range(name, value, fields[name].metadata)
+    check_out(out, resume, evaluate)
+    return Arguments(given, out, resume, evaluate)
+
+
+def flag(name):
+    return "--" + name.replace("_", "-")
+
+
+def check_range(name, value, metadata):
+    above, least = metadata["above"], metadata["least"]
+    if above is not None and not above < value < math.inf:
+        raise RunError(f"{flag(name)} must be more than {above}, got {value}")
+    if least is not None and not least <= value < math.inf:
+        raise RunError(f"{flag(name)} must be {least} or more, got {value}")
+
+
+def check_out(out, resume, evaluate):
+    if resume and evaluate:
+        raise RunError("--resume goes on training and --evaluate does not: choose one")
+    if out and out.exists() and not out.is_dir():
+        raise RunError(f"--out must be a folder, {out} is a file")
+    if resume and out is None:
+        raise RunError("--resume needs --out, the folder of the run to go on with")
+    if out and not resume and (out / "checkpoint.safetensors").exists():
+        raise RunError(f"{out} already holds a run: add --resume to go on with it, or choose another --out")
+
+
+def resumed(options, saved, given):
+    """The options stored in a checkpoint, with those changed that may change."""
+    if "options" not in saved.info:
+        raise CheckpointError(f"{saved.path} is a checkpoint, but not of this program")
+    stored, fields = saved.info["options"], {field.name: field for field in dataclasses.fields(options)}
+    if unknown := stored.keys() - fields.keys():
+        raise CheckpointError(f"{saved.path} has options that this program lacks: {', '.join(sorted(unknown))}")
+    for name in given:
+        before = stored.get(name, fields[name].default)
+        if given[name] != before and not fields[name].metadata["may_change"]:
+            raise RunError(f"{saved.path} was trained with {name}={before}, got {given[name]}")
+    return options(**stored | given)
+
+
+def fingerprint(options):
+    """The options that must be the same on all ranks, by name."""
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    return {name: x for name, x in dataclasses.asdict(options).items() if not fields[name].metadata["may_differ"]}

@@ -1,0 +1,106 @@
+"""How a run begins: what must hold before the first step, and what is printed then."""
+
+import os
+import platform
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+import tinynet
+from tinynet import backend, explain
+from tinynet.errors import RunError
+from tinynet.training.checkpoint import CheckpointError
+from tinynet.training.options import fingerprint
+from tinynet.training.run_folder import make_folder, write_config
+
+
+def set_up_process(ranks):
+    """Settings for a process that trains: memory is kept, and ranks on one machine share its cores."""
+    # A loss that overflows stops the run with a message of our own; NumPy's would come first.
+    warnings.filterwarnings("ignore", "overflow|invalid value|divide by zero", RuntimeWarning)
+    backend.keep_freed_memory()
+    if ranks.local_world_size > 1:
+        backend.set_num_threads(max(backend.num_threads() // ranks.local_world_size, 1))
+
+
+def check_images(saved, train, resume):
+    """Raise CheckpointError unless a checkpoint is for the classes of this training set; to resume, for its very files."""
+    if saved.info["classes"] != train.classes:
+        raise CheckpointError(f"{saved.path} knows the classes {brief(saved.info['classes'])}; "
+                              f"{train.root} has {brief(train.classes)}")
+    if resume and saved.info["files"] != train.digest():
+        raise CheckpointError(f"{saved.path}: the list of files in {train.root} has changed since this run began")
+
+
+def brief(names):
+    return ", ".join(names[:3]) + (f", ... ({len(names)} in all)" if len(names) > 3 else "")
+
+
+def check_ranks_agree(ranks, options, loaders, model, step=0):
+    """RunError, on all ranks, unless all have the same options, images and weights."""
+    if ranks.world_size == 1:
+        return
+    split = set(getattr(model, "split_parameters", list)())
+    checksum = 0
+    for _, parts in model.named_arrays():
+        for part in parts if parts[0] not in split else ():
+            checksum = zlib.crc32(part.numpy().tobytes(), checksum)
+    ranks.check_equal(fingerprint(options) | {
+        "the list of training images": loaders.train.dataset.digest(),
+        "the list of validation images": loaders.center.dataset.digest(),
+        "its step": step,
+        "its number of devices": len(model.devices),
+        "its tinynet": tinynet.__version__,
+        "the checksum of its weights": checksum,
+    })
+
+
+def start(options, ranks, loaders, saved, out, **parts):
+    """Restore the parts of a resumed run, check that the ranks agree, describe what begins. Returns the run's folder."""
+    model, progress = parts["model"], parts["progress"]
+    if saved:
+        ranks.collectively(lambda: saved.restore(**parts))
+        saved.arrays.clear()  # as large as the network
+        if options.epochs != saved.info["options"]["epochs"]:
+            parts["schedule"].set_rates(parts["warm_up"])  # the stored rates are the old curve's
+        threads = backend.num_threads()
+        if ranks.rank == 0 and saved.info["threads"] != threads:
+            print(f"begun on {saved.info['threads']} threads, now {threads}: the last bits may differ")
+    check_ranks_agree(ranks, options, loaders, model, progress.step)
+    name = f"{Path(options.data).resolve().name}-{options.preset}"
+    folder = ranks.collectively(lambda: make_folder(out, name) if ranks.rank == 0 else None)
+    folder = Path(ranks.all_gather_object(str(folder))[0])
+    if ranks.rank == 0:
+        write_config(folder, options, classes=loaders.train.dataset.classes, ranks=ranks.world_size)
+    whole = model.whole()
+    if ranks.rank == 0 and saved:
+        print(f"going on after step {progress.step}, in epoch {loaders.train.epoch + 1} of {options.epochs}")
+    elif ranks.rank == 0:
+        describe(whole, loaders, options.batch_size)
+    if ranks.world_size > 1:
+        connect(ranks, options, model.devices)
+    return folder
+
+
+def describe(model, loaders, batch_size):
+    """The sizes of the data, the table of layers, and how much of each layer's signal depends on the image."""
+    train, val = loaders.train.dataset, loaders.center.dataset
+    print(f"{len(train):,} training and {len(val):,} validation images in {len(train.classes)} classes")
+    print(explain.layer_table(model, batch_size))
+    few = [image for _, image in explain.readable(val, loaders.plain, loaders.train.side, 24)]
+    if not few:
+        raise RunError(f"none of 24 images tried in {val.root} can be read")
+    shares = explain.signal_share(model, np.stack(few))
+    print("depends on the image, of each layer's signal: " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items()))
+
+
+def connect(ranks, options, devices):
+    over_host = ranks.use_nccl(devices) if devices[0].startswith("cuda") else None
+    processes = ranks.all_gather_object(f"{os.getpid()} (mpiexec's {os.getppid()}) on {platform.node()}")
+    if ranks.rank == 0:
+        print(f"{ranks.world_size} ranks, --parallel {options.parallel}: processes {', '.join(processes)}", flush=True)
+        if over_host:
+            print(f"arrays travel over the hosts and not by NCCL: {over_host}")
+
