@@ -162,7 +162,14 @@ def manual_seed(seed):
 
 # ---------------------------------------------------------------------------- threads
 
-WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_cores():
+    """How many cores this process may run on: fewer than the machine has, in a container or under taskset."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+WORKERS = usable_cores()
 SMALL = 2**14  # elements: fewer are not worth waking a thread for
 BLOCK = 2**18  # elements: small enough to stay in cache, large enough to be worth a call
 _local = threading.local()  # .busy: this thread works for a parallel_for; .workspace: its buffers
