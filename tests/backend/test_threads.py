@@ -88,7 +88,7 @@ def threads_restored():
 
 
 def threads_at_work():
-    """How many threads take part in a parallel_for. Each waits in its first piece until all that will come are there."""
+    """How many threads take part in a parallel_for: each waits in its first piece until all are there."""
     came, all_here = set(), threading.Barrier(backend.num_threads())
 
     def body(start, stop):

@@ -3,6 +3,7 @@
 from tinynet.backend.cupy_loader import cupy
 from tinynet.backend.devices import (
     array_module,
+    as_array,
     check_device,
     device_of,
     library,
@@ -34,6 +35,7 @@ __all__ = [
     "SMALL",
     "allow_tf32",
     "array_module",
+    "as_array",
     "blocks",
     "bounds",
     "check_device",
