@@ -20,6 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import platformdirs
+
 HERE = Path(__file__).parent
 FLAGS = ["-std=c++17", "-fPIC", "-pthread", "-fvisibility=hidden", "-w"]
 FLAGS += ["-fno-strict-aliasing", "-fno-math-errno", "-fno-trapping-math"]  # as in CUDA
@@ -46,10 +48,7 @@ def compiler():
 
 
 def cache_folder():
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base, "tinynet", "emulator")
-    caches = "Library/Caches" if sys.platform == "darwin" else ".cache"
-    return Path.home() / caches / "tinynet" / "emulator"
+    return platformdirs.user_cache_path("tinynet", appauthor=False) / "emulator"
 
 
 def source_of(*names):
