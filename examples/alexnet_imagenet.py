@@ -210,11 +210,11 @@ class Run:
             checkpoint.restore(state, self.model, self.optimizer if training else None)
             self.mean, self.colors = state.extra["mean"], data.PCAColor(*state.info["colors"])
         size, normalize = options.image_size, data.Normalize(self.mean, self.recipe.pixel_std)
-        crop = [data.RandomCrop(size), data.RandomHorizontalFlip(), self.colors]
+        augment = data.Compose([data.RandomHorizontalFlip(), self.colors, normalize, data.to_chw])
         self.plain = data.Compose([data.CenterCrop(size), normalize, data.to_chw])
         self.prefetcher = data.Prefetcher(self.devices[0])
-        self.loader = self.load(self.train, data.Compose([*crop, normalize, data.to_chw]), shuffle=True)
-        self.center = self.load(self.val, self.plain)
+        self.loader = self.load(self.train, augment, shuffle=True, crop=data.RandomCrop(size))
+        self.center = self.load(self.val, data.Compose([normalize, data.to_chw]), crop=data.CenterCrop(size))
         self.ten = self.load(self.val, data.Compose([data.TenCrop(size), normalize, data.to_chw]), crops=10)
         self.warm_up = optim.LinearWarmup(
             self.optimizer, min(128 / options.batch_size, 1) if options.scale_lr else 0.1,
@@ -248,10 +248,10 @@ class Run:
         model.load_state_dict(self.model.state_dict())
         return model
 
-    def load(self, images, transform, shuffle=False, crops=1):
+    def load(self, images, transform, shuffle=False, crops=1, crop=None):
         o, batch_size = self.options, max(self.options.batch_size // crops, 1)
         return data.DataLoader(
-            images, batch_size, transform, shuffle, o.seed, o.workers, side=self.side, strict=o.strict,
+            images, batch_size, transform, shuffle, o.seed, o.workers, side=self.side, crop=crop, strict=o.strict,
             empty=self.prefetcher.empty, shard=(self.ranks.number, self.ranks.size),
         )
 
