@@ -29,7 +29,7 @@ def tinynet_step(args, width=1.0, image_size=224):
     from tinynet import optim
     from tinynet.models import RECIPES, AlexNet
 
-    tinynet.backend.WORKERS = args.threads
+    tinynet.set_num_threads(args.threads)
     tinynet.backend.keep_freed_memory()
     recipe = RECIPES["chm2012"]
     model = AlexNet(1000, args.devices.split(","), width=width, image_size=image_size, recipe=recipe)

@@ -82,7 +82,7 @@ def tinynet_library(threads):
     from tinynet import functional as F
     from tinynet import optim
 
-    tinynet.backend.WORKERS = threads
+    tinynet.set_num_threads(threads)
     tinynet.backend.keep_freed_memory()
     return SimpleNamespace(
         F=F,

@@ -40,7 +40,7 @@ def work(args):
 
     count, devices, kind = WAYS[args.worker]
     ranks = parallel.join(parallel=count > 1, patience=600)
-    tinynet.backend.use_cores(args.threads // count)
+    tinynet.set_num_threads(max(1, args.threads // count))
     tinynet.backend.keep_freed_memory()
     recipe = RECIPES["chm2012"]
     model = AlexNet(1000, devices.split(","), width=args.width, recipe=recipe)

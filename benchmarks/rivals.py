@@ -83,7 +83,7 @@ def tinynet(args, weights, images, labels):
     from tinynet import functional as F
     from tinynet import optim
 
-    tinynet.backend.WORKERS = args.threads
+    tinynet.set_num_threads(args.threads)
     tinynet.backend.keep_freed_memory()
     ops = torch_names(F, args)
     weights = [tinynet.tensor(w, requires_grad=True) for w in weights]

@@ -274,7 +274,7 @@ class Run:
             return
         info = {
             "options": dataclasses.asdict(self.options),
-            "threads": tinynet.backend.WORKERS,
+            "threads": tinynet.num_threads(),
             "classes": self.train.classes,
             "files": self.train.digest(),
             "step": self.step,
@@ -582,7 +582,7 @@ def work(ranks, given, out, resume, to_evaluate):
     warnings.filterwarnings("ignore", "overflow|invalid value|divide by zero", RuntimeWarning)
     tinynet.backend.keep_freed_memory()
     if ranks.local_size > 1:
-        tinynet.backend.use_cores(tinynet.backend.WORKERS // ranks.local_size)
+        tinynet.set_num_threads(max(1, tinynet.num_threads() // ranks.local_size))
     if ranks.number == 0 and not (given or out or resume or to_evaluate):
         print("Training a small AlexNet on drawn shapes; on ImageNet: --data DIR --preset paper "
               "(DIR/train/<class>/*.JPEG, DIR/val/<class>/*.JPEG).", flush=True)
@@ -602,8 +602,8 @@ def work(ranks, given, out, resume, to_evaluate):
         if run.first:
             print(*lines, sep="\n")
         return
-    if run.first and state and state.info["threads"] != tinynet.backend.WORKERS:
-        print(f"begun on {state.info['threads']} threads, now {tinynet.backend.WORKERS}: the last bits may differ")
+    if run.first and state and state.info["threads"] != tinynet.num_threads():
+        print(f"begun on {state.info['threads']} threads, now {tinynet.num_threads()}: the last bits may differ")
     del state  # as large as the network
     run.out = Path(ranks.all_gather(str(ranks.together(lambda: start_folder(run, out))))[0])
     for number in (signal.SIGINT, signal.SIGTERM):

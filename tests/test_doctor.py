@@ -7,7 +7,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from tinynet import __main__, backend, cuda_driver, doctor, emulator, gpu_copies
+from tinynet import __main__, backend, doctor, emulator
+from tinynet.backend import cupy_loader, peer_copy
 from tinynet.emulator import compiler
 
 
@@ -84,9 +85,9 @@ def machine(monkeypatch, tmp_path):
     """machine(supported, cupy): the CUDA that a driver supports, or None; CuPy, or what its import raises."""
 
     def build(supported, cupy, card=False):
-        monkeypatch.setattr(cuda_driver, "supported_cuda", lambda: supported)
-        monkeypatch.setattr(cuda_driver, "nvidia_card", lambda: card)
-        monkeypatch.setattr(cuda_driver, "gpu_names", list)
+        monkeypatch.setattr(cupy_loader, "supported_cuda", lambda: supported)
+        monkeypatch.setattr(cupy_loader, "nvidia_card", lambda: card)
+        monkeypatch.setattr(cupy_loader, "gpu_names", list)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         if isinstance(cupy, ImportError):
             monkeypatch.delitem(sys.modules, "cupy", raising=False)
@@ -95,11 +96,11 @@ def machine(monkeypatch, tmp_path):
         else:
             monkeypatch.setitem(sys.modules, "cupy", cupy)  # None: as if it were not installed
         backend.cupy.cache_clear()
-        gpu_copies.why_staged.cache_clear()
+        peer_copy.why_staged.cache_clear()
 
     yield build
     backend.cupy.cache_clear()
-    gpu_copies.why_staged.cache_clear()
+    peer_copy.why_staged.cache_clear()
 
 
 INSUFFICIENT = Error("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
@@ -112,7 +113,7 @@ NO_NVRTC = DynamicLibNotFoundError('Failure finding "libnvrtc.so.13 or libnvrtc.
 STATES = {
     "no driver": (
         None, imitate_cupy(count_error=INSUFFICIENT),
-        f"a cuda device needs a GPU with NVIDIA's driver, and {cuda_driver.LIBRARY} is not found here", None,
+        f"a cuda device needs a GPU with NVIDIA's driver, and {cupy_loader.LIBRARY} is not found here", None,
     ),
     "driver too old": (
         (11, 4), imitate_cupy(count_error=INSUFFICIENT),
@@ -160,12 +161,12 @@ def test_one_line_says_why_there_is_no_cuda_device(machine, capsys, state):
 
 def test_a_card_without_a_driver_and_gpus_that_are_hidden(machine, monkeypatch):
     machine(None, None, card=True)
-    with pytest.raises(cuda_driver.NoGPU, match="install the driver, or start the container with --gpus all"):
-        cuda_driver.load_cupy()
+    with pytest.raises(cupy_loader.NoGPU, match="install the driver, or start the container with --gpus all"):
+        cupy_loader.load_cupy()
     machine((13, 0), imitate_cupy(gpus=0))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(cuda_driver.NoGPU, match=r"finds no GPU \(CUDA_VISIBLE_DEVICES is ''\)"):
-        cuda_driver.load_cupy()
+    with pytest.raises(cupy_loader.NoGPU, match=r"finds no GPU \(CUDA_VISIBLE_DEVICES is ''\)"):
+        cupy_loader.load_cupy()
 
 
 def test_gpus_whose_copies_arrive_whole_damaged_or_not_at_all(machine, capsys):
@@ -183,7 +184,7 @@ def test_gpus_whose_copies_arrive_whole_damaged_or_not_at_all(machine, capsys):
         "cuda:0 -> 2   over the host: the GPUs have no peer access",
     ):
         assert line in lines
-    whys = {(i, j): gpu_copies.why_staged(backend.cupy(), i, j) for i in range(3) for j in range(3) if i != j}
+    whys = {(i, j): peer_copy.why_staged(backend.cupy(), i, j) for i in range(3) for j in range(3) if i != j}
     assert [pair for pair, why in whys.items() if why is None] == [(1, 0)]  # training goes by the same answers
     kernel = "              a kernel compiles and gives the right sum"
     assert lines[lines.index("cuda:1        Imitation 1, compute capability 9.0, 2.0 GiB, 1.5 GiB free") + 1] == kernel
@@ -279,19 +280,19 @@ extern "C" int cuDeviceGetCount(int *count) { *count = 2; return 0; }
 extern "C" int cuDeviceGetName(char *name, int size, int i) { strcpy(name, i ? "Second" : "First"); return 0; }
 """)
     subprocess.run([*compiler.compiler()[0], "-shared", "-fPIC", source, "-o", library], check=True)
-    monkeypatch.setattr(cuda_driver, "LIBRARY", str(library))
-    assert cuda_driver.supported_cuda() == (12, 4)
-    assert cuda_driver.gpu_names() == ["First", "Second"]
-    monkeypatch.setattr(cuda_driver, "LIBRARY", str(tmp_path / "none"))
-    assert cuda_driver.supported_cuda() is None
-    assert cuda_driver.gpu_names() == []
+    monkeypatch.setattr(cupy_loader, "LIBRARY", str(library))
+    assert cupy_loader.supported_cuda() == (12, 4)
+    assert cupy_loader.gpu_names() == ["First", "Second"]
+    monkeypatch.setattr(cupy_loader, "LIBRARY", str(tmp_path / "none"))
+    assert cupy_loader.supported_cuda() is None
+    assert cupy_loader.gpu_names() == []
 
 
 @pytest.mark.parametrize("i, j", [(0, 1), (1, 0)])
 def test_emulated_devices_deliver_what_they_copy(i, j):
     with emulator.mode(streams=True):
-        assert cuda_driver.damaged_words(emulator.xp, i, j) == (0, 2**20 + 1)
-    assert cuda_driver.why_staged(emulator.xp, i, j) is None
+        assert cupy_loader.damaged_words(emulator.xp, i, j) == (0, 2**20 + 1)
+    assert cupy_loader.why_staged(emulator.xp, i, j) is None
 
 
 def test_the_command_line():

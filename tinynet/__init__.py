@@ -2,7 +2,7 @@
 
 from tinynet import backend, functional, nn, optim
 from tinynet.autograd import Function, Tensor, no_grad, tensor
-from tinynet.backend import allow_tf32, manual_seed
+from tinynet.backend import allow_tf32, manual_seed, num_threads, set_num_threads
 from tinynet.gradcheck import GradcheckError, gradcheck
 
 __all__ = [
@@ -16,7 +16,9 @@ __all__ = [
     "manual_seed",
     "nn",
     "no_grad",
+    "num_threads",
     "optim",
+    "set_num_threads",
     "tensor",
 ]
 __version__ = "0.1.0"

@@ -13,7 +13,8 @@ import numpy as np
 import threadpoolctl
 
 import tinynet
-from tinynet import backend, cuda_driver, emulator
+from tinynet import backend, emulator
+from tinynet.backend import cupy_loader
 from tinynet.emulator import compiler
 
 SUM = r"""
@@ -59,7 +60,7 @@ def said(fact, *arguments):
 
 
 def failed(error):
-    return f"FAILED: {cuda_driver.cause(error)} ({type(error).__name__})"
+    return f"FAILED: {cupy_loader.cause(error)} ({type(error).__name__})"
 
 
 # ---------------------------------------------------------------------------- probes: they yield (label, fact)
@@ -67,7 +68,7 @@ def failed(error):
 
 def python(missing):
     yield "Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}"
-    yield "cores", f"{backend.WORKERS} of {os.cpu_count()} usable"
+    yield "cores", f"{backend.usable_cores()} of {os.cpu_count()} usable"
 
 
 def numpy(missing):
@@ -85,18 +86,18 @@ def cpu(missing):
 
 
 def cuda(missing):
-    supported = cuda_driver.supported_cuda()
+    supported = cupy_loader.supported_cuda()
     yield "CUDA driver", f"supports CUDA {supported[0]}.{supported[1]}" if supported else "not found"
     installed = {d.name or "": d.version for d in importlib.metadata.distributions()}
     wheels = [name for name in sorted(installed) if name == "cupy" or name.startswith("cupy-cuda")]
     yield "CuPy", ", ".join(f"{installed[name]} ({name})" for name in wheels) or "not installed"
     if len(wheels) > 1 and supported:
-        remedy = f"pip uninstall -y {' '.join(wheels)} && {cuda_driver.install_command(supported)}"
+        remedy = f"pip uninstall -y {' '.join(wheels)} && {cupy_loader.install_command(supported)}"
         missing.append(("one CuPy instead of several, which overwrite each other's files", remedy))
     try:
-        cupy = cuda_driver.load_cupy()
-    except cuda_driver.NoGPU as no_gpu:
-        yield "GPU", ", ".join(cuda_driver.gpu_names()) or "none"
+        cupy = cupy_loader.load_cupy()
+    except cupy_loader.NoGPU as no_gpu:
+        yield "GPU", ", ".join(cupy_loader.gpu_names()) or "none"
         yield "cuda:0", f"cannot be used: {no_gpu.reason}"
         if no_gpu.remedy:
             missing.append((no_gpu.reason, no_gpu.remedy))
@@ -173,7 +174,7 @@ def run_a_kernel(xp, i):
 
 
 def describe_copy(cupy, i, j):
-    reason = cuda_driver.why_staged(cupy, i, j)
+    reason = cupy_loader.why_staged(cupy, i, j)
     return f"over the host: {reason}" if reason else "peer copies arrive whole"
 
 

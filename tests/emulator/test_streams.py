@@ -6,8 +6,9 @@ import pytest
 from test_alexnet import batch, small
 
 import tinynet
-from tinynet import backend, data, emulator, gpu_copies, optim
+from tinynet import backend, data, emulator, optim
 from tinynet import functional as F
+from tinynet.backend import peer_copy
 from tinynet.emulator import races, xp
 
 PAIRS = [("emu:0", "emu:1"), pytest.param(("cuda:0", "cuda:1"), marks=pytest.mark.gpu)]
@@ -24,9 +25,9 @@ def need(*devices):
 @pytest.fixture(params=["peer copies", "over the host"])
 def way(request, monkeypatch):
     if request.param == "over the host":
-        monkeypatch.setattr(gpu_copies, "why_staged", lambda xp, source, target: "the test says so")
+        monkeypatch.setattr(peer_copy, "why_staged", lambda xp, source, target: "the test says so")
     yield
-    gpu_copies.stage.cache_clear()
+    peer_copy.staging_buffer.cache_clear()
 
 
 def exchange(rng, here, there, rounds):
@@ -70,14 +71,14 @@ def test_many_copies_while_both_gpus_work(rng, pair, way):
 @pytest.mark.parametrize("number", [1, 2])
 def test_without_either_wait_a_peer_copy_is_refused(rng, monkeypatch, number):
     """The check can fail: what follows here takes one of the two out."""
-    follow, calls = gpu_copies.follow, []
+    follow, calls = peer_copy.follow, []
 
     def forgetful(xp, device, other):
         calls.append(device)
         if len(calls) % 2 != number % 2:
             follow(xp, device, other)
 
-    monkeypatch.setattr(gpu_copies, "follow", forgetful)
+    monkeypatch.setattr(peer_copy, "follow", forgetful)
     with emulator.mode(streams=True), pytest.raises(emulator.StreamError):
         exchange(rng, "emu:0", "emu:1", rounds=3)
 
@@ -99,8 +100,8 @@ def test_pinned_memory_is_not_used_again_too_early(rng, monkeypatch, way):
         backend.to_device(x, "emu:1")
         backend.to_device(y, "emu:1")  # needs more memory, and gives back the other
         xp.cuda.alloc_pinned_memory(1000)
-        stage = gpu_copies.stage(xp, 0, 1)
-        stage.read = Never()
+        buffer = peer_copy.staging_buffer(xp, 0, 1)
+        buffer.read = Never()
         with pytest.raises(emulator.StreamError, match="emu:0 writes 8192 bytes of pinned memory"):
             backend.to_device(x, "emu:1")
         backend.to_device(xp.zeros(2000), "emu:1")

@@ -39,9 +39,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinynet import backend, kernels
+from tinynet import kernels
 from tinynet.autograd import Function
-from tinynet.backend import bounds, on_gpu, parallel_for, workspace
+from tinynet.backend import bounds, num_threads, on_gpu, parallel_for, workspace
 from tinynet.windows import check_image, col2im, im2col, output_size, pad_image, pair
 
 
@@ -122,7 +122,7 @@ def filter_gradient(dy, x, w_shape, geometry):
     G, (K, _, *kernel) = geometry.groups, w_shape
     N, _, P, Q = dy.shape
     # One sum for each worker, joined in a fixed order: two runs give equal bits.
-    parts = bounds(N, max(1, min(N, backend.WORKERS)))
+    parts = bounds(N, max(1, min(N, num_threads())))
     sums = np.zeros((len(parts), G, w_shape[1] * kernel[0] * kernel[1], K // G), x.dtype)
 
     def images(first, last):

@@ -20,6 +20,7 @@ Each gradient needs the other operand, which is saved only if that gradient is w
 
 import math
 
+from tinynet import backend
 from tinynet.autograd import Function, Tensor
 from tinynet.ops.arithmetic import unbroadcast
 
@@ -31,7 +32,7 @@ class Matmul(Function):
         check(x, z)
         self.shapes = x.shape, z.shape
         x, z = matrices(x, z)
-        y = x @ z  # (..., N, M)
+        y = backend.matmul(x, z)  # (..., N, M)
         self.matrix_shapes = x.shape, z.shape, y.shape
         for_x, for_z = self.needs_input_grad
         self.save(x if for_z else None, z if for_x else None)
@@ -43,9 +44,9 @@ class Matmul(Function):
         dy = dy.reshape(y_shape)
         dx = dz = None
         if z is not None:
-            dx = unbroadcast(dy @ z.swapaxes(-1, -2), x_shape).reshape(self.shapes[0])
+            dx = unbroadcast(backend.matmul(dy, z.swapaxes(-1, -2)), x_shape).reshape(self.shapes[0])
         if x is not None:
-            dz = unbroadcast(x.swapaxes(-1, -2) @ dy, z_shape).reshape(self.shapes[1])
+            dz = unbroadcast(backend.matmul(x.swapaxes(-1, -2), dy), z_shape).reshape(self.shapes[1])
         return dx, dz
 
 

@@ -1,11 +1,13 @@
-"""CuPy with a GPU to talk to, or one line that says why not; and whether GPUs deliver what they copy.
+"""CuPy and a GPU that it can use, or one line that says why not; and whether copies between GPUs are intact.
 
-The NVIDIA driver is asked through its own library, because CuPy cannot tell the causes apart: without any
-driver it reports "CUDA driver version is insufficient", as it does when the driver is too old for its CUDA.
+CuPy is imported here, when it is first needed, and nowhere else. The NVIDIA driver is asked through its own
+library, because CuPy cannot tell the causes apart: without any driver it reports "CUDA driver version is
+insufficient", just as when the driver is too old for its CUDA.
 """
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import os
 import sys
@@ -13,8 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
+from tinynet.backend import tf32
+
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"  # comes with the driver
 OLDEST, NEWEST = 12, 13  # the CUDA versions that CuPy 14 is made for; OLDEST needs driver 525
+
+
+@functools.cache  # an error is not cached
+def cupy():
+    """The CuPy module. Raises NoGPU, a RuntimeError of one line, where it cannot be used."""
+    module = load_cupy()
+    if tf32.tf32_allowed():
+        tf32.configure_cublas()
+    return module
 
 
 def supported_cuda():
@@ -40,7 +53,7 @@ def gpu_names():
 
 
 def nvidia_card():
-    """Whether Linux sees an NVIDIA card on the PCI bus, driver or not."""
+    """Whether Linux sees an NVIDIA card on the PCI bus, with or without a driver."""
     for card in Path("/sys/bus/pci/devices").glob("*"):
         with contextlib.suppress(OSError):
             if (card / "vendor").read_text().strip() == "0x10de" and (card / "class").read_text().startswith("0x03"):
@@ -49,12 +62,12 @@ def nvidia_card():
 
 
 def install_command(supported):
-    """Installs the CuPy that fits a driver."""
+    """The command that installs the CuPy for a driver."""
     return f'pip install "tinynet[cuda{min(supported[0], NEWEST)}]"'
 
 
 class NoGPU(RuntimeError):
-    """No cuda device can be used here: the reason, and what would help (None: nothing that we know of)."""
+    """No cuda device can be used here: the reason, and what would help (None if nothing we know of does)."""
 
     def __init__(self, reason, remedy=None):
         super().__init__(f"{reason}: {remedy}" if remedy else reason)
@@ -62,7 +75,7 @@ class NoGPU(RuntimeError):
 
 
 def load_cupy():
-    """The CuPy module, where it is installed and has a GPU; otherwise NoGPU."""
+    """The CuPy module if it is installed and finds a GPU; otherwise raise NoGPU."""
     module = None
     try:
         module = importlib.import_module("cupy")
@@ -76,7 +89,7 @@ def load_cupy():
 
 
 def why_no_gpu(cupy=None, error=None):
-    """The NoGPU to raise: cupy is the module, if it could be imported, and error what it raised, if anything."""
+    """The NoGPU to raise. cupy: the module, if it could be imported; error: what was raised, if anything."""
     supported = supported_cuda()
     if supported is None:
         remedy = "install the driver, or start the container with --gpus all" if nvidia_card() else None
@@ -97,7 +110,7 @@ def why_no_gpu(cupy=None, error=None):
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         note = "" if hidden is None else f" (CUDA_VISIBLE_DEVICES is {hidden!r})"
         return NoGPU(f"the NVIDIA driver finds no GPU{note}")
-    if type(error).__name__ == "DynamicLibNotFoundError":  # CuPy's wheel does not hold them
+    if type(error).__name__ == "DynamicLibNotFoundError":  # CuPy's wheel does not contain them
         return NoGPU(f"CuPy does not find CUDA's libraries: {cause(error)}", install)
     return NoGPU(f"CuPy finds no usable GPU: {cause(error)}")
 
@@ -111,17 +124,17 @@ def cause(error):
 
 
 def why_staged(cupy, source, target):
-    """Why copies from GPU `source` to GPU `target` should go over the host, in a few words; None: they need not."""
-    if not cupy.cuda.runtime.deviceCanAccessPeer(source, target):  # what CuPy asks before it lets them
+    """Why copies from GPU `source` to GPU `target` must be staged through the host, in a few words; else None."""
+    if not cupy.cuda.runtime.deviceCanAccessPeer(source, target):  # CuPy asks the same
         return "the GPUs have no peer access"
     damaged, words = damaged_words(cupy, source, target)
     return f"peer copies come out damaged, {damaged:,} of {words:,} words wrong" if damaged else None
 
 
 def damaged_words(cupy, source, target, words=2**20 + 1):
-    """(how many 32-bit words come out wrong, of how many) when GPU `target` copies them from GPU `source`.
+    """(how many 32-bit words arrive wrong, out of how many) when GPU `target` copies them from GPU `source`.
 
-    On some machines copies between GPUs deliver wrong bytes, and no error.
+    On some machines copies between GPUs deliver wrong bytes without an error.
     """
     pattern = np.random.default_rng([source, target]).integers(2**32, size=words, dtype=np.uint32)
     with cupy.cuda.Device(source) as device:
@@ -129,6 +142,6 @@ def damaged_words(cupy, source, target, words=2**20 + 1):
         device.synchronize()
     with cupy.cuda.Device(target):
         y = cupy.asarray(x)
-        # From the host, and only now: had it come before, y could be the memory that already holds it.
+        # From the host, and only now: any earlier, and y could be given memory that already holds the pattern.
         expected = cupy.asarray(pattern)
         return int((y != expected).sum()), words

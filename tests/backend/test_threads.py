@@ -5,7 +5,9 @@ import time
 
 import numpy as np
 import pytest
+import threadpoolctl
 
+import tinynet
 from tinynet import backend
 
 
@@ -73,7 +75,46 @@ def test_after_an_error_the_rest_is_not_begun():
     with pytest.raises(KeyError):
         backend.parallel_for(100, body, np.zeros(backend.SMALL))
     # 4 pieces a worker; each of the others may have been at one, or just begun the next
-    assert len(others) <= 2 * (backend.WORKERS - 1)
+    assert len(others) <= 2 * (backend.num_threads() - 1)
+
+
+@pytest.fixture
+def threads_restored():
+    """BLAS's limit is that of the whole process: the other tests want theirs back."""
+    before = backend.num_threads()
+    with threadpoolctl.threadpool_limits():
+        yield
+        tinynet.set_num_threads(before)
+
+
+def threads_at_work():
+    """How many threads take part in a parallel_for. Each waits in its first piece until all that will come are there."""
+    came, all_here = set(), threading.Barrier(backend.num_threads())
+
+    def body(start, stop):
+        if threading.current_thread() not in came:
+            came.add(threading.current_thread())
+            all_here.wait(20)
+
+    backend.parallel_for(100, body, np.zeros(backend.SMALL))
+    return len(came)
+
+
+def test_the_number_of_threads_can_change_after_the_pool_was_started(threads_restored):
+    for n in (2, np.int64(5), 1, 3):
+        tinynet.set_num_threads(n)
+        assert tinynet.num_threads() == n
+        assert threads_at_work() == n
+        assert {blas["num_threads"] for blas in threadpoolctl.threadpool_info() if blas["user_api"] == "blas"} == {n}
+        assert sum(thread.name.startswith("tinynet") for thread in threading.enumerate()) <= max(n - 1, 1)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.0, 2.5, "2", None, True])
+def test_the_number_of_threads_is_an_integer_of_at_least_1(n):
+    before = tinynet.num_threads()
+    with pytest.raises(ValueError, match=f"set_num_threads: n must be an integer of at least 1, got {n!r}"):
+        tinynet.set_num_threads(n)
+    assert tinynet.num_threads() == before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -105,6 +146,12 @@ def test_matmul_is_the_product(rng, dtype, shape):
         np.testing.assert_allclose(product, expected, rtol=1e-3 if dtype == "f4" else 1e-10, atol=1e-4)
 
 
+def test_matmul_of_other_than_two_matrices(rng):
+    for a, b in (((300, 20), (20,)), ((20,), (20, 300)), ((3, 200, 90), (90, 300)), ((200, 90), (2, 90, 300))):
+        a, b = rng.standard_normal(a), rng.standard_normal(b)
+        np.testing.assert_array_equal(backend.matmul(a, b), a @ b)
+
+
 def test_gate(rng, dtype):
     x = rng.standard_normal(50).astype(dtype)
     x[:4] = np.inf, -np.inf, np.nan, -0.0
@@ -112,32 +159,3 @@ def test_gate(rng, dtype):
         out = np.empty_like(x)
         backend.gate(out, x, open_)
         np.testing.assert_array_equal(out, np.where(open_, x, 0))
-
-
-def test_devices_are_named():
-    assert backend.device_of(np.zeros(1)) == "cpu"
-    for wrong in ("gpu", "cuda", "cuda:", "cuda:x", "cpu:0", "emu", 0, None):
-        with pytest.raises(ValueError, match=r"device must be 'cpu', 'cuda:<number>' or 'emu:<number>', got"):
-            backend.check_device(wrong)
-    with pytest.raises(RuntimeError, match="there is no emu:99: emu devices here are emu:0 to emu:7"):
-        backend.use_device("emu:99")
-    with pytest.raises(TypeError, match="expected a NumPy, CuPy or emulated array, got list"):
-        backend.array_module([1])
-
-
-def test_to_another_device_and_back(rng, device):
-    x = rng.standard_normal((2, 3))
-    there = backend.to_device(x, device)
-    assert backend.device_of(there) == device
-    assert backend.to_device(there, device) is there
-    np.testing.assert_array_equal(backend.to_device(there, "cpu"), x)
-    elsewhere = backend.to_device(there, "emu:1")
-    assert backend.device_of(elsewhere) == "emu:1"
-    np.testing.assert_array_equal(backend.to_device(elsewhere, "cpu"), x)
-
-
-def test_the_seed_starts_the_stream_again():
-    backend.manual_seed(5)
-    first = backend.generator().random(3)
-    backend.manual_seed(5)
-    np.testing.assert_array_equal(backend.generator().random(3), first)

@@ -1,0 +1,34 @@
+"""Memory that is used again. Fresh memory is slow: the system must find and clear it, page by page."""
+
+import ctypes
+import platform
+import threading
+
+import numpy as np
+
+_local = threading.local()
+
+
+def workspace(name, shape, dtype):
+    """An uninitialized NumPy array that this thread may use until it asks for `name` again."""
+    buffers = _local.__dict__.setdefault("buffers", {})
+    size = int(np.prod(shape))
+    key = name, np.dtype(dtype)
+    if key not in buffers or buffers[key].size < size:
+        buffers[key] = np.empty(size, dtype)
+    return buffers[key][:size].reshape(shape)
+
+
+def keep_freed_memory():
+    """Let this process keep the memory of freed arrays, for the next arrays of that size.
+
+    By default glibc returns large blocks to the system at once, and every training step must get the same
+    memory again. For programs that train; the price is that the process never shrinks. Does nothing where
+    the C library is not glibc.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, largest = -1, -3, 2**31 - 1
+        # An older glibc accepts no more than 32 MB here, and returns 0 for more.
+        libc.mallopt(M_MMAP_THRESHOLD, largest) or libc.mallopt(M_MMAP_THRESHOLD, 2**25)
+        libc.mallopt(M_TRIM_THRESHOLD, largest)
