@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import io
 import os
+import re
 import socket
 import tarfile
 import threading
@@ -17,7 +18,7 @@ import pytest
 from tinynet.data import DataError, ImageFolder, cifar10, download, imagenette
 from tinynet.data.download import extract
 
-# The package shows the functions under the modules' names.
+# In the package, the functions hide the modules of the same name.
 DOWNLOAD = importlib.import_module("tinynet.data.download")
 CIFAR10 = importlib.import_module("tinynet.data.cifar10")
 
@@ -47,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
         length = self.server.claim or len(content) - start
         self.send_header("Content-Length", str(length))
         self.end_headers()
-        self.wfile.write(content[start : start + self.server.cut])
+        self.wfile.write(content[start : start + self.server.limit])
 
     def log_message(self, *args):
         pass
@@ -57,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.files, server.requests = {"/data.bin": CONTENT}, []
-        server.ranges, server.cut, server.claim = True, 10**9, None
+        server.ranges, server.limit, server.claim = True, 10**9, None
         server.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -66,78 +67,70 @@ def server():
         thread.join()
 
 
-def test_download(server, tmp_path):
+@pytest.fixture
+def fetch(server):
+    def fetch(path, name="data.bin", sha256=SHA256):
+        download(f"{server.url}/{name}", path, sha256, progress=False)
+        return path.read_bytes()
+
+    return fetch
+
+
+def test_download(server, fetch, tmp_path):
     path = tmp_path / "new" / "data.bin"
-    download(server.url + "/data.bin", path, SHA256, quiet=True)
-    assert path.read_bytes() == CONTENT
+    assert fetch(path) == CONTENT
     assert os.listdir(path.parent) == ["data.bin"]
-    download(server.url + "/data.bin", path, SHA256, quiet=True)
-    assert len(server.requests) == 1  # what is there is not fetched again
+    assert fetch(path) == CONTENT
+    assert len(server.requests) == 1  # an existing file is not downloaded again
 
 
-def test_ranks_that_start_together_fetch_once(server, tmp_path):
+def test_ranks_that_start_together_download_once(server, fetch, tmp_path):
     path = tmp_path / "new" / "data.bin"
     with ThreadPoolExecutor(4) as ranks:
-        for _ in ranks.map(lambda _: download(server.url + "/data.bin", path, SHA256, quiet=True), range(4)):
-            assert path.read_bytes() == CONTENT
+        assert list(ranks.map(fetch, [path] * 4)) == [CONTENT] * 4
     assert len(server.requests) == 1 and os.listdir(path.parent) == ["data.bin"]
 
 
-def test_resume_after_a_cut(server, tmp_path):
-    path, url = tmp_path / "data.bin", server.url + "/data.bin"
-    server.cut = 300_000
-    with pytest.raises(DataError, match=r"cut at 300000 of 700000 bytes.*start again"):
-        download(url, path, SHA256, quiet=True)
+def test_resume_after_a_lost_connection(server, fetch, tmp_path):
+    server.limit = 300_000
+    with pytest.raises(DataError, match=r"lost after 300000 of 700000 bytes.*run this again"):
+        fetch(tmp_path / "data.bin")
     assert os.listdir(tmp_path) == ["data.bin.part"]
-    server.cut = 10**9
-    download(url, path, SHA256, quiet=True)
-    assert path.read_bytes() == CONTENT
+    server.limit = 10**9
+    assert fetch(tmp_path / "data.bin") == CONTENT
     assert server.requests == [None, "bytes=300000-"]
 
 
-def test_a_server_without_ranges_starts_again(server, tmp_path):
-    path, server.ranges = tmp_path / "data.bin", False
-    (tmp_path / "data.bin.part").write_bytes(CONTENT[:1000])
-    download(server.url + "/data.bin", path, SHA256, quiet=True)
-    assert path.read_bytes() == CONTENT and server.requests == ["bytes=1000-"]
+@pytest.mark.parametrize("length, ranges, requests", [
+    (1000, False, ["bytes=1000-"]),  # a server without ranges sends all of it
+    (700_000, True, ["bytes=700000-"]),  # complete already
+    (700_004, True, ["bytes=700004-", None]),  # too long: starts over
+])
+def test_continuing_a_part(server, fetch, tmp_path, length, ranges, requests):
+    server.ranges = ranges
+    (tmp_path / "data.bin.part").write_bytes((CONTENT + b"more")[:length])
+    assert fetch(tmp_path / "data.bin") == CONTENT and server.requests == requests
 
 
-def test_a_part_that_is_whole_already(server, tmp_path):
-    path = tmp_path / "data.bin"
-    (tmp_path / "data.bin.part").write_bytes(CONTENT)
-    download(server.url + "/data.bin", path, SHA256, quiet=True)
-    assert path.read_bytes() == CONTENT
+@pytest.mark.parametrize("name, sha256, claim, message", [
+    ("data.bin", "0" * 64, None, f"SHA-256 {SHA256}, expected {'0' * 64}: the download was removed"),
+    ("gone.bin", SHA256, None, "404.*download it yourself and put it at {path}"),
+    ("data.bin", SHA256, 10**18, "MB free"),  # found out before the download
+])
+def test_failures_are_one_line_and_leave_nothing(server, fetch, tmp_path, name, sha256, claim, message):
+    server.claim, path = claim, tmp_path / "data.bin"
+    with pytest.raises(DataError, match=message.replace("{path}", re.escape(str(path)))) as caught:
+        fetch(path, name, sha256)
+    assert "\n" not in str(caught.value) and os.listdir(tmp_path) == []
 
 
-def test_a_part_that_is_too_long_starts_again(server, tmp_path):
-    path = tmp_path / "data.bin"
-    (tmp_path / "data.bin.part").write_bytes(CONTENT + b"more")
-    download(server.url + "/data.bin", path, SHA256, quiet=True)
-    assert path.read_bytes() == CONTENT and server.requests == ["bytes=700004-", None]
-
-
-def test_wrong_content_is_removed(server, tmp_path):
-    path = tmp_path / "data.bin"
-    with pytest.raises(DataError, match=f"SHA-256 {SHA256}, expected {'0' * 64}"):
-        download(server.url + "/data.bin", path, "0" * 64, quiet=True)
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_wrong_file_put_there_by_hand_is_named_and_kept(server, tmp_path):
+def test_a_wrong_file_put_there_by_hand_is_named_and_kept(server, fetch, tmp_path):
     path = tmp_path / "data.bin"
     path.write_bytes(b"something else")
     with pytest.raises(DataError, match=f"expected {SHA256}") as caught:
-        download(server.url + "/data.bin", path, SHA256, quiet=True)
+        fetch(path)
     assert str(path) in str(caught.value)
     assert path.read_bytes() == b"something else" and server.requests == []
-
-
-def test_missing_on_the_server(server, tmp_path):
-    path = tmp_path / "data.bin"
-    with pytest.raises(DataError, match=r"404.*get it yourself") as caught:
-        download(server.url + "/gone.bin", path, SHA256, quiet=True)
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-    assert os.listdir(tmp_path) == []
 
 
 def test_no_network_fails_at_once(tmp_path):
@@ -145,30 +138,23 @@ def test_no_network_fails_at_once(tmp_path):
         unused.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/data.bin"
         start = time.monotonic()
-        with pytest.raises(DataError, match=r"refused.*get it yourself and put it at"):
-            download(url, tmp_path / "data.bin", SHA256, quiet=True)
+        with pytest.raises(DataError, match=r"refused.*download it yourself and put it at"):
+            download(url, tmp_path / "data.bin", SHA256, progress=False)
         assert time.monotonic() - start < 2
 
 
-def test_a_silent_server_is_given_up(tmp_path, monkeypatch):
+def test_a_silent_server_times_out(tmp_path, monkeypatch):
     monkeypatch.setattr(DOWNLOAD, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/data.bin"
         with pytest.raises(DataError, match="timed out"):
-            download(url, tmp_path / "data.bin", SHA256, quiet=True)
+            download(url, tmp_path / "data.bin", SHA256, progress=False)
 
 
-def test_too_little_space_is_said_before_the_download(server, tmp_path):
-    server.claim = 10**18
-    with pytest.raises(DataError, match="MB free"):
-        download(server.url + "/data.bin", tmp_path / "data.bin", SHA256, quiet=True)
-    assert os.listdir(tmp_path) == []
-
-
-def test_an_unwritable_place(server, tmp_path):
+def test_an_unwritable_place(fetch, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot download"):
-        download(server.url + "/data.bin", tmp_path / "file" / "data.bin", SHA256, quiet=True)
+        fetch(tmp_path / "file" / "data.bin")
 
 
 def archive(files):
@@ -194,32 +180,32 @@ def serve(server, monkeypatch, module, prefix, content):
 def test_imagenette(server, tmp_path, monkeypatch):
     top = "imagenette2-320"
     names = [f"{top}/{part}/n0{k}/{k}.JPEG" for part in ("train", "val") for k in (1, 2)]
-    files = dict.fromkeys(names, b"picture") | {f"{top}/noisy_imagenette.csv": b"a,b"}
+    files = dict.fromkeys(names, b"image") | {f"{top}/noisy_imagenette.csv": b"a,b"}
     serve(server, monkeypatch, DOWNLOAD, "IMAGENETTE_", archive(files))
-    folder = imagenette(tmp_path, quiet=True)
+    folder = imagenette(tmp_path, progress=False)
     assert folder == tmp_path / top
     train = ImageFolder(folder / "train")
-    assert train.classes == ["n01", "n02"] and train.paths[0].read_bytes() == b"picture"
-    assert imagenette(tmp_path, quiet=True) == folder and len(server.requests) == 1
+    assert train.classes == ["n01", "n02"] and train.paths[0].read_bytes() == b"image"
+    assert imagenette(tmp_path, progress=False) == folder and len(server.requests) == 1
     assert sorted(os.listdir(tmp_path)) == [top, f"{top}.tgz"]
 
 
-def test_an_extraction_cut_short_is_done_again(tmp_path, monkeypatch):
+def test_an_interrupted_extraction_starts_over(tmp_path, monkeypatch):
     path, folder = tmp_path / "a.tgz", tmp_path / "top"
     path.write_bytes(archive({f"top/{i}": b"x" for i in range(9)}))
-    one = tarfile.TarFile.extract
+    extract_member = tarfile.TarFile.extract
 
     def killed(self, member, *args, **kwargs):
         if member.name == "top/5":
             raise KeyboardInterrupt
-        one(self, member, *args, **kwargs)
+        extract_member(self, member, *args, **kwargs)
 
     monkeypatch.setattr(tarfile.TarFile, "extract", killed)
     with pytest.raises(KeyboardInterrupt):
-        extract(path, folder, quiet=True)
+        extract(path, folder, progress=False)
     assert os.listdir(tmp_path) == ["a.tgz"]
     monkeypatch.undo()
-    extract(path, folder, quiet=True)
+    extract(path, folder, progress=False)
     assert len(os.listdir(folder)) == 9
 
 
@@ -231,49 +217,46 @@ def link(name, target, kind):
 
 @pytest.mark.filterwarnings("ignore:Python 3.14 will:DeprecationWarning")  # of tarfile, unfiltered
 @pytest.mark.parametrize("has_filter", [True, False])
-@pytest.mark.parametrize(
-    "files",
-    [
-        {"top/../../escaped": b"x"},
-        {"/escaped": b"x"},
-        {"other/escaped": b"x"},
-        {"top/link": link("top/link", "/", tarfile.SYMTYPE)},
-        {"top/link": link("top/link", "top/1", tarfile.LNKTYPE)},
-        {"top/pipe": link("top/pipe", "", tarfile.FIFOTYPE)},
-    ],
-)
+@pytest.mark.parametrize("files", [
+    {"top/../../escaped": b"x"},
+    {"/escaped": b"x"},
+    {"other/escaped": b"x"},
+    {"top/link": link("top/link", "/", tarfile.SYMTYPE)},
+    {"top/link": link("top/link", "top/1", tarfile.LNKTYPE)},
+    {"top/pipe": link("top/pipe", "", tarfile.FIFOTYPE)},
+])
 def test_archives_cannot_write_elsewhere(tmp_path, monkeypatch, files, has_filter):
     if not has_filter and hasattr(tarfile, "data_filter"):  # Pythons before the filters
         monkeypatch.delattr(tarfile, "data_filter")
     (tmp_path / "in").mkdir()
     path = tmp_path / "in" / "a.tgz"
     path.write_bytes(archive({"top/1": b"x"} | files))
-    with pytest.raises(DataError, match=r"only files and folders in top/ are expected"):
-        extract(path, tmp_path / "in" / "top", quiet=True)
+    with pytest.raises(DataError, match="expected only files and folders in top/"):
+        extract(path, tmp_path / "in" / "top", progress=False)
     assert os.listdir(tmp_path) == ["in"] and os.listdir(tmp_path / "in") == ["a.tgz"]
 
 
 def test_damaged_archives(tmp_path):
     whole = archive({"top/1": np.random.default_rng(0).bytes(50_000)})
+    path = tmp_path / "a.tgz"
     for content in (b"", b"not an archive", whole[: len(whole) // 2]):
-        path = tmp_path / "a.tgz"
         path.write_bytes(content)
         with pytest.raises(DataError, match="cannot unpack"):
-            extract(path, tmp_path / "top", quiet=True)
+            extract(path, tmp_path / "top", progress=False)
         assert not (tmp_path / "top").exists()
 
 
 def test_no_single_wrong_byte_raises_anything_but_a_data_error(tmp_path):
-    """Some damage goes unseen here: it is download's SHA-256 that sees all."""
-    whole, seen = archive({"top/1": b"some text, again and again " * 40}), 0
+    """Some damage is not detected here; download's SHA-256 detects all of it."""
+    whole, detected = archive({"top/1": b"some text, again and again " * 40}), 0
     path = tmp_path / "a.tgz"
-    for place in range(len(whole)):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+    for i in range(len(whole)):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 0xFF]) + whole[i + 1 :])
         try:
-            extract(path, tmp_path / f"{place}" / "top", quiet=True)
+            extract(path, tmp_path / f"{i}" / "top", progress=False)
         except DataError:
-            seen += 1
-    assert seen > len(whole) / 2
+            detected += 1
+    assert detected > len(whole) / 2
 
 
 def batch(seed, n=20):
@@ -290,31 +273,25 @@ def test_cifar10(server, tmp_path, monkeypatch):
     batches = [batch(i) for i in range(6)]
     files = {f"cifar-10-batches-bin/{n}": b[2] for n, b in zip(names, batches, strict=True)}
     serve(server, monkeypatch, CIFAR10, "", archive(files))
-    train, val = cifar10(tmp_path, quiet=True)
+    train, val = cifar10(tmp_path, progress=False)
     assert len(train) == 100 and len(val) == 20 and len(train.classes) == 10
     np.testing.assert_array_equal(train.labels, np.concatenate([b[0] for b in batches[:5]]))
     np.testing.assert_array_equal(train.image(43, 32), batches[2][1][3].transpose(1, 2, 0))
     np.testing.assert_array_equal(val.image(7, 32), batches[5][1][7].transpose(1, 2, 0))
     assert val.paths[7].as_posix() == "cifar10/val/7"
-    cifar10(tmp_path, quiet=True)
+    cifar10(tmp_path, progress=False)
     assert len(server.requests) == 1
 
     file = tmp_path / "cifar-10-batches-bin" / "data_batch_3.bin"
     whole = file.read_bytes()
-    for content, message in [
-        (whole[:-1], f"{len(whole) - 1} bytes, expected {len(whole)}"),
-        (b"\x0a" + whole[1:], "label 10"),
-        (None, "cannot read"),
-    ]:
+    for content, message in [(whole[:-1], f"{len(whole) - 1} bytes, expected {len(whole)}"),
+                             (b"\x0a" + whole[1:], "label 10"), (None, "cannot read")]:
         file.unlink() if content is None else file.write_bytes(content)
         with pytest.raises(DataError, match=message) as caught:
-            cifar10(tmp_path, quiet=True)
+            cifar10(tmp_path, progress=False)
         assert str(file) in str(caught.value)
 
 
-def test_the_real_archives_are_checked_and_fetched_over_https():
-    for url, digest in [
-        (DOWNLOAD.IMAGENETTE_URL, DOWNLOAD.IMAGENETTE_SHA256),
-        (CIFAR10.URL, CIFAR10.SHA256),
-    ]:
+def test_the_real_archives_are_verified_and_downloaded_over_https():
+    for url, digest in [(DOWNLOAD.IMAGENETTE_URL, DOWNLOAD.IMAGENETTE_SHA256), (CIFAR10.URL, CIFAR10.SHA256)]:
         assert url.startswith("https://") and len(bytes.fromhex(digest)) == 32

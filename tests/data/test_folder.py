@@ -12,17 +12,17 @@ from tinynet.data import ArrayImages, Cached, DataError, ImageError, ImageFolder
 from tinynet.data.images import save_jpeg
 
 
-def write(root, *names, color=(0, 0, 0)):
+def write(root, *names):
     for name in names:
         path = Path(root) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (6, 4), color).save(path, "PNG")
+        Image.new("RGB", (6, 4)).save(path, "PNG")
 
 
 def test_classes_paths_and_labels_are_sorted(tmp_path):
     write(tmp_path, "dog/b.JPEG", "dog/a.png", "cat/images/1.TIF", "ant/x.Jpg", "cat/0.webp")
     write(tmp_path, "dog/.hidden.png", ".git/a.png", "cat/.cache/a.png", "beside.png")
-    (tmp_path / "cat" / "notes.txt").write_text("no picture")
+    (tmp_path / "cat" / "notes.txt").write_text("not an image")
     folder = ImageFolder(tmp_path)
     assert folder.classes == ["ant", "cat", "dog"]
     names = ["ant/x.Jpg", "cat/0.webp", "cat/images/1.TIF", "dog/a.png", "dog/b.JPEG"]
@@ -42,29 +42,28 @@ def test_relative_root(tmp_path, monkeypatch):
         assert folder.image(0, 2).shape == (2, 2, 3)
 
 
-def test_digest_sees_classes_and_paths_but_not_the_place(tmp_path):
-    write(tmp_path / "one", "a/1.png", "b/1.png")
-    write(tmp_path / "two", "a/1.png", "b/1.png")
-    one = ImageFolder(tmp_path / "one").digest()
-    assert one == ImageFolder(tmp_path / "two").digest() and len(one) == 16
-    write(tmp_path / "two", "b/2.png")
-    assert one != ImageFolder(tmp_path / "two").digest()
-    write(tmp_path / "three", "a/1.png", "c/1.png")
-    assert one != ImageFolder(tmp_path / "three").digest()
+def test_digest_depends_on_classes_and_paths_but_not_on_the_root(tmp_path):
+    def digest(root, *names):
+        write(tmp_path / root, *names)
+        return ImageFolder(tmp_path / root).digest()
+
+    one = digest("one", "a/1.png", "b/1.png")
+    assert one == digest("two", "a/1.png", "b/1.png") and len(one) == 16
+    assert one != digest("two", "b/2.png")
+    assert one != digest("three", "a/1.png", "c/1.png")
 
 
 def test_wrong_folders_are_named_in_one_line(tmp_path):
     write(tmp_path, "flat/a.png", "whole/train/x/a.png", "whole/val/x/a.png", "gap/a/1.png")
-    (tmp_path / "gap" / "b").mkdir()
-    (tmp_path / "gap" / "c").mkdir()
-    (tmp_path / "nothing").mkdir()
+    for empty in ("gap/b", "gap/c", "nothing"):
+        (tmp_path / empty).mkdir()
     for name, message in [
         ("missing", "does not exist"),
         ("flat/a.png", "is a file"),
         ("flat", "no class folders; expected <folder>/<class>"),
         ("nothing", "no class folders"),
-        ("whole", "parts train, val"),
-        ("gap", "no pictures in class b, c"),
+        ("whole", "splits train, val"),
+        ("gap", "no images in class b, c"),
     ]:
         with pytest.raises(DataError, match=message) as caught:
             ImageFolder(tmp_path / name)
@@ -74,10 +73,9 @@ def test_wrong_folders_are_named_in_one_line(tmp_path):
 def test_given_classes_must_be_there_exactly(tmp_path):
     write(tmp_path, "a/1.png", "b/1.png")
     assert ImageFolder(tmp_path, ["b", "a"]).labels.tolist() == [1, 0]  # the given numbering
-    with pytest.raises(DataError, match="missing c, unexpected none"):
-        ImageFolder(tmp_path, ["a", "b", "c"])
-    with pytest.raises(DataError, match="missing none, unexpected b"):
-        ImageFolder(tmp_path, ["a"])
+    for classes, message in ((["a", "b", "c"], "missing c, unexpected none"), (["a"], "missing none, unexpected b")):
+        with pytest.raises(DataError, match=message):
+            ImageFolder(tmp_path, classes)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
@@ -95,17 +93,17 @@ def test_names_that_are_not_text(tmp_path):
     try:
         os.rename(tmp_path / "a" / "1.png", os.fsencode(tmp_path) + b"/a/\xff.png")
     except OSError:
-        pytest.skip("this file system wants text")
+        pytest.skip("this file system accepts only text")
     folder = ImageFolder(tmp_path)
     assert len(folder.digest()) == 16 and folder.image(0, 2).shape == (2, 2, 3)
 
 
-def pictures(n, side=4):
-    return np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
+def random_images(n):
+    return np.random.default_rng(0).integers(0, 256, (n, 4, 4, 3), np.uint8)
 
 
 def test_array_images():
-    images = pictures(3)
+    images = random_images(3)
     data = ArrayImages(images, np.array([1, 0, 1], np.uint8), ["a", "b"], "toy")
     assert len(data) == 3 and data.labels.dtype == np.int64 and data.paths[2] == Path("toy/2")
     np.testing.assert_array_equal(data.image(1, 4), images[1])
@@ -116,56 +114,52 @@ def test_array_images():
     assert data.digest() == ArrayImages(images.copy(), [1, 0, 1], ["a", "b"]).digest()
 
 
-@pytest.mark.parametrize(
-    "images, labels, message",
-    [
-        (pictures(2).astype(float), [0, 0], "uint8"),
-        (pictures(2)[:, :, :, 0], [0, 0], "uint8"),
-        (pictures(2), [0], "2 integers"),
-        (pictures(2), [0.0, 0.5], "2 integers"),
-        (pictures(2), [0, 2], r"0\.\.1, got 0\.\.2"),
-        (pictures(2), [-1, 0], r"got -1\.\.0"),
-    ],
-)
+@pytest.mark.parametrize("images, labels, message", [
+    (random_images(2).astype(float), [0, 0], "uint8"),
+    (random_images(2)[:, :, :, 0], [0, 0], "uint8"),
+    (random_images(2), [0], "2 integers"),
+    (random_images(2), [0.0, 0.5], "2 integers"),
+    (random_images(2), [0, 2], r"0\.\.1, got 0\.\.2"),
+    (random_images(2), [-1, 0], r"got -1\.\.0"),
+])
 def test_array_images_refuses(images, labels, message):
     with pytest.raises(DataError, match=message):
         ArrayImages(images, labels, ["a", "b"])
 
 
-def test_a_part(tmp_path):
-    """Of a stored picture, of a scaled one, and of a cached one: what the whole holds there."""
-    images = pictures(3)
-    save_jpeg(np.kron(images[0], np.ones((5, 5, 1), np.uint8)), tmp_path / "a.jpg", 95)
+def test_a_patch(tmp_path):
+    """Of a stored image, of a scaled one, and of a cached one: the same pixels as in the whole."""
+    images = random_images(3)
     (tmp_path / "c").mkdir()
-    (tmp_path / "a.jpg").rename(tmp_path / "c" / "a.jpg")
+    save_jpeg(np.kron(images[0], np.ones((5, 5, 1), np.uint8)), tmp_path / "c" / "a.jpg", 95)
     memory = ArrayImages(images, np.zeros(3, int), ["a"])
-    for data in (memory, ImageFolder(tmp_path), Cached(memory, 8), Cached(memory, 4)):
-        for side in (4, 8) if not isinstance(data, Cached) else (data.side,):
-            whole, part = data.image(0, side).astype(int), data.image(0, side, (1, 0, 3))
-            assert part.shape == (3, 3, 3) and part.dtype == np.uint8
-            assert np.abs(whole[1:4, 0:3] - part).max() <= 1
+    for dataset in (memory, ImageFolder(tmp_path), Cached(memory, 8), Cached(memory, 4)):
+        for side in (4, 8) if not isinstance(dataset, Cached) else (dataset.side,):
+            whole, patch = dataset.image(0, side).astype(int), dataset.image(0, side, (1, 0, 3))
+            assert patch.shape == (3, 3, 3) and patch.dtype == np.uint8
+            assert np.abs(whole[1:4, 0:3] - patch).max() <= 1
     assert not memory.image(0, 4, (1, 0, 3)).flags.writeable
     assert not Cached(memory, 4).image(0, 4, (1, 0, 3)).flags.writeable
 
 
 class Counting(ArrayImages):
-    """Counts its reads; picture 1 cannot be read."""
+    """Counts its reads; image 1 cannot be read."""
 
     def __init__(self, images):
         super().__init__(images, np.zeros(len(images), int), ["a"])
         self.reads = np.zeros(len(images), int)
 
-    def image(self, i, side, part=None):
+    def image(self, i, side, patch=None):
         self.reads[i] += 1
         if i == 1:
             raise ImageError(self.paths[i], "broken")
-        return super().image(i, side, part)
+        return super().image(i, side, patch)
 
 
 def test_cache_reads_once_and_remembers_failures():
-    images = pictures(5)
-    data = Counting(images)
-    cache = Cached(data, 4)
+    images = random_images(5)
+    dataset = Counting(images)
+    cache = Cached(dataset, 4)
     for _ in range(3):
         for i in (0, 2, 3):
             got = cache.image(i, 4)
@@ -173,15 +167,15 @@ def test_cache_reads_once_and_remembers_failures():
             assert not got.flags.writeable
         with pytest.raises(ImageError, match="broken") as caught:
             cache.image(1, 4)
-        assert caught.value.path == str(data.paths[1])
-    assert data.reads.tolist() == [1, 1, 1, 1, 0]
-    assert cache.digest() == data.digest() and len(cache) == 5 and cache.classes == ["a"]
-    with pytest.raises(DataError, match="side 4, asked for 8"):
+        assert caught.value.path == str(dataset.paths[1])
+    assert dataset.reads.tolist() == [1, 1, 1, 1, 0]
+    assert cache.digest() == dataset.digest() and len(cache) == 5 and cache.classes == ["a"]
+    with pytest.raises(DataError, match="side 4, but side 8 was requested"):
         cache.image(0, 8)
 
 
 def test_cache_under_many_threads():
-    images = pictures(40)
+    images = random_images(40)
     cache = Cached(ArrayImages(images, np.zeros(40, int), ["a"]), 4)
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda i: cache.image(i, 4), list(range(40)) * 10))

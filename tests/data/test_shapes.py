@@ -1,4 +1,4 @@
-"""The generated data set: deterministic, whole or absent, and neither trivial nor impossible."""
+"""The generated data set: deterministic, complete or absent, and neither trivial nor impossible."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tinynet.data import DataError, ImageFolder, cache_folder, shapes
-from tinynet.data.shapes import CLASSES, CONTRAST, _colors, _cover
+from tinynet.data.shapes import CLASSES, CONTRAST, _colors, _coverage
 
 SMALL = {"train": 40, "val": 10, "side": 32}
 
@@ -32,13 +32,13 @@ def test_layout_and_determinism(tmp_path):
     assert other != folder and not set(contents(other).values()) & set(files.values())
 
 
-def test_a_set_that_is_there_is_not_drawn_again(tmp_path, monkeypatch):
+def test_an_existing_set_is_not_drawn_again(tmp_path, monkeypatch):
     folder = shapes(tmp_path, **SMALL)
     monkeypatch.setattr("PIL.Image.Image.save", None)
     assert shapes(tmp_path, **SMALL) == folder
 
 
-def test_a_generation_cut_short_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_generation_leaves_nothing(tmp_path, monkeypatch):
     saved, write = [], Path.write_bytes
 
     def disk_full(path, data):
@@ -55,33 +55,29 @@ def test_a_generation_cut_short_leaves_nothing(tmp_path, monkeypatch):
     assert len(contents(shapes(tmp_path, **SMALL))) == 50
 
 
-def test_the_cache_folder(tmp_path, monkeypatch):
+def test_the_default_root_is_the_cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "tinynet"
-    assert shapes(train=10, val=10, side=16).parent == tmp_path / "tinynet"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder().parts[-2:] == (".cache", "tinynet")
+    assert shapes(train=10, val=10, side=16).parent == cache_folder() == tmp_path / "tinynet"
 
 
-@pytest.mark.parametrize("wrong", [{"train": 9}, {"val": 0}, {"side": 8}, {"seed": -1}])
-def test_refuses(tmp_path, wrong):
-    with pytest.raises(DataError, match="10 or more"):
-        shapes(tmp_path, **wrong)
-
-
-def test_an_unwritable_place(tmp_path):
+@pytest.mark.parametrize("wrong, message", [
+    ({"train": 9}, "10 or more"), ({"val": 0}, "10 or more"), ({"side": 8}, "10 or more"), ({"seed": -1}, "10 or more"),
+    ({"root": "file/below"}, "cannot write the shapes"),
+])
+def test_refuses(tmp_path, monkeypatch, wrong, message):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot write the shapes"):
-        shapes(tmp_path / "file" / "below", **SMALL)
+    with pytest.raises(DataError, match=message):
+        shapes(**{"root": tmp_path} | SMALL | wrong)
 
 
 def test_color_does_not_tell_the_class(tmp_path):
-    """The nearest class mean, on average colors, is hardly better than chance."""
+    """The nearest class mean of average colors is hardly better than chance."""
     folder = shapes(tmp_path, train=400, val=200, side=24)
     train, val = ImageFolder(folder / "train"), ImageFolder(folder / "val")
 
-    def colors(data):
-        return np.array([data.image(i, 24).mean(axis=(0, 1)) for i in range(len(data))])
+    def colors(dataset):
+        return np.array([dataset.image(i, 24).mean(axis=(0, 1)) for i in range(len(dataset))])
 
     x, y = colors(train), colors(val)
     means = np.stack([x[train.labels == k].mean(axis=0) for k in range(10)])
@@ -91,17 +87,16 @@ def test_color_does_not_tell_the_class(tmp_path):
 
 def test_shapes_contrast_with_their_background_and_stay_inside():
     rng = np.random.default_rng(0)
-    covered = {name: [] for name in CLASSES}
+    areas = []
     for name in CLASSES:
         for _ in range(20):
             first, second, color = _colors(rng)
             for background in (first, second):
                 assert (color - background) @ [0.299, 0.587, 0.114] > CONTRAST - 1e-3
-            cover = _cover(name, 48, rng)
-            assert cover.min() == 0 and cover.max() == 1
-            covered[name].append(cover.mean())
-            rows, columns = (np.flatnonzero(cover.any(axis=k)) for k in (1, 0))
+            coverage = _coverage(name, 48, rng)
+            assert coverage.min() == 0 and coverage.max() == 1
+            areas.append(coverage.mean())
+            rows, columns = (np.flatnonzero(coverage.any(axis=k)) for k in (1, 0))
             assert max(np.ptp(rows), np.ptp(columns)) <= 0.8 * 48 + 1
             assert max(np.ptp(rows), np.ptp(columns)) >= 0.35 * 48 * 0.7
-    assert min(min(c) for c in covered.values()) > 0.01
-    assert max(max(c) for c in covered.values()) < 0.52  # the largest disc: pi / 4 * 0.8^2
+    assert min(areas) > 0.01 and max(areas) < 0.52  # the largest disk: pi / 4 * 0.8^2

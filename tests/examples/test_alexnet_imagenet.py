@@ -176,7 +176,7 @@ def without_a_class(root):
 def with_an_empty_class(root):
     (root / "train" / "empty").mkdir()
     (root / "val" / "empty").mkdir()
-    return "no pictures in class empty"
+    return "no images in class empty"
 
 
 def without_training_set(root):

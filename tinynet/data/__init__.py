@@ -1,17 +1,17 @@
-"""Pictures in, batches out. Read in this order:
+"""From image files to batches. Read in this order:
 
-images      a file of any kind to RGB pixels, the shorter side to 256, the central square
+images      an image file of any kind to RGB pixels, the shorter side to 256, the central square
 folder      data sets: ImageFolder, ArrayImages, Cached
 transforms  random crop, flip, mean subtraction, PCA color noise, ten-crop
+statistics  the mean image and the color noise, fitted on a training set
 loader      batches made by threads, the same whatever the timing
-prefetcher      from the host to a GPU, while it computes
+prefetcher  copies to a GPU while it computes
 shapes      a generated data set that needs no download
-download    imagenette, and cifar10 in a file of its own
+download    Imagenette; CIFAR-10 is in cifar10
 named       any of these by name, or a folder
-prepare     python -m tinynet.data.prepare: an ImageNet tree to 256 x 256 JPEGs, once
+prepare     python -m tinynet.data.prepare: converts an ImageNet tree to 256 x 256 JPEGs, once
 """
 
-from tinynet.data.cache import cache_folder
 from tinynet.data.cifar10 import cifar10
 from tinynet.data.download import download, imagenette
 from tinynet.data.errors import DataError, ImageError
@@ -21,6 +21,7 @@ from tinynet.data.loader import DataLoader
 from tinynet.data.named import open_images
 from tinynet.data.prefetcher import Prefetcher
 from tinynet.data.shapes import shapes
+from tinynet.data.statistics import fit_statistics, mean_image
 from tinynet.data.transforms import (
     CenterCrop,
     Compose,
@@ -29,10 +30,10 @@ from tinynet.data.transforms import (
     RandomCrop,
     RandomHorizontalFlip,
     TenCrop,
-    mean_image,
     ten_crop,
     to_chw,
 )
+from tinynet.files import cache_folder
 
 __all__ = [
     "ArrayImages",
@@ -53,6 +54,7 @@ __all__ = [
     "cifar10",
     "decode",
     "download",
+    "fit_statistics",
     "imagenette",
     "mean_image",
     "open_images",

@@ -1,4 +1,4 @@
-"""Where generated and downloaded data sets are kept, and how a folder appears there all at once."""
+"""How generated and downloaded data sets are added to the cache: by one process at a time, and all or nothing."""
 
 import contextlib
 import os
@@ -12,15 +12,9 @@ except ImportError:  # Windows
     fcntl = None
 
 
-def cache_folder():
-    """$XDG_CACHE_HOME/tinynet, or ~/.cache/tinynet. It need not exist yet."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tinynet"
-
-
 @contextlib.contextmanager
-def alone_in(folder):
-    """One process at a time: ranks that start together must not append to one file. Others wait here."""
+def locked(folder):
+    """Let in one process at a time; others wait. Ranks that start together must not append to the same file."""
     if fcntl is None:
         yield
         return
@@ -34,16 +28,16 @@ def alone_in(folder):
 
 
 @contextlib.contextmanager
-def whole_folder(path):
-    """Gives a new, empty folder to fill; when the block ends well, renames it to path.
+def creating(path):
+    """Yield a new, empty folder to fill; rename it to path once the block has succeeded.
 
-    So path is never half filled, even if the process is killed. If another process has made path in
-    the meantime, that one stays. If the block raises, what it wrote is removed.
+    So path is never half filled, even if the process is killed. If another process has created path in the meantime,
+    that one stays. If the block raises, what it wrote is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     outer = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        inner = outer / path.name  # mkdtemp's own folder is private; this one has usual permissions
+        inner = outer / path.name  # mkdtemp's own folder is private; this one gets the usual permissions
         inner.mkdir()
         yield inner
         try:

@@ -1,16 +1,13 @@
-"""CIFAR-10 (Krizhevsky, 2009): 60,000 pictures of 32 x 32 pixels in 10 classes.
+"""CIFAR-10 (Krizhevsky, 2009): 60,000 images of 32 x 32 pixels in 10 classes.
 
-Read from the "binary version", six files of 10,000 records. A record is 3,073 bytes: the label,
-then 32 * 32 reds, as many greens, as many blues, row by row. (The "python version" is pickled, and
-unpickling runs whatever code a file brings; raw bytes cannot do anything.)
+Read from the "binary version", six files of 10,000 records. A record is 3,073 bytes: the label, then the red channel's
+32 * 32 values row by row, then green, then blue. (The "python version" is pickled, and unpickling runs whatever code a
+file contains; raw bytes are harmless.)
 """
-
-from pathlib import Path
 
 import numpy as np
 
-from tinynet.data.cache import cache_folder
-from tinynet.data.download import download, extract
+from tinynet.data.download import download_and_extract
 from tinynet.data.errors import DataError
 from tinynet.data.folder import ArrayImages
 
@@ -19,21 +16,16 @@ SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 SIDE = 32
 RECORD = 1 + 3 * SIDE * SIDE  # bytes
-RECORDS = 10_000  # in each file
+RECORDS = 10_000  # per file
 
 
-def cifar10(root=None, quiet=False):
-    """(train, val): ArrayImages of 50,000 and 10,000 pictures, uint8 (32, 32, 3).
+def cifar10(root=None, progress=True):
+    """(train, val): ArrayImages of 50,000 and 10,000 images, uint8 (32, 32, 3).
 
-    The archive (170 MB) is fetched and unpacked into root (default cache_folder()) unless it is
-    there. Raises DataError if it cannot be had, or if a file of it is damaged.
+    The archive (170 MB) is downloaded and unpacked into root (default cache_folder()) unless it is already there.
+    Raises DataError if it cannot be downloaded, or if one of its files is damaged.
     """
-    root = cache_folder() if root is None else Path(root)
-    folder = root / "cifar-10-batches-bin"
-    if not folder.is_dir():
-        archive = root / "cifar-10-binary.tar.gz"
-        download(URL, archive, SHA256, quiet)
-        extract(archive, folder, quiet)
+    folder = download_and_extract(URL, SHA256, root, "cifar-10-binary.tar.gz", "cifar-10-batches-bin", progress)
     train = [folder / f"data_batch_{i}.bin" for i in range(1, 6)]
     return _images(train, "cifar10/train"), _images([folder / "test_batch.bin"], "cifar10/val")
 
@@ -45,16 +37,14 @@ def _images(paths, name):
 
 
 def read_records(path):
-    """One file's records: uint8 (RECORDS, 3073). Raises DataError for another size or label."""
+    """One file's records: uint8 (RECORDS, 3073). Raises DataError if the size or a label is wrong."""
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     if len(data) != RECORDS * RECORD:
-        raise DataError(
-            f"{path} has {len(data)} bytes, expected {RECORDS * RECORD}: remove "
-            f"{path.parent} to have it unpacked again"
-        )
+        raise DataError(f"{path} has {len(data)} bytes, expected {RECORDS * RECORD}: remove {path.parent} to have it "
+                        "unpacked again")
     records = data.reshape(RECORDS, RECORD)
     if records[:, 0].max() >= len(CLASSES):
         raise DataError(f"{path} has the label {records[:, 0].max()}, expected 0..9")

@@ -1,8 +1,8 @@
-"""Public archives, fetched once, checked, unpacked whole.
+"""Public archives: downloaded once, verified, and unpacked all or nothing.
 
-A download goes to <path>.part, can be cut and continued, and gets its real name only when its
-SHA-256 is right: whatever lies at <path> is the whole, true archive. Without a network, whoever is
-in front of the machine is told what to fetch and where to put it.
+A download is written to <path>.part, can be interrupted and continued, and is renamed only when its SHA-256 is right:
+a file at <path> is always the complete, genuine archive. Without a network, the error message says what to download
+and where to put it.
 """
 
 import hashlib
@@ -17,78 +17,79 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from tinynet.data.cache import alone_in, cache_folder, whole_folder
+from tinynet.data.cache import creating, locked
 from tinynet.data.errors import DataError
+from tinynet.files import cache_folder
 
-TIMEOUT = 10  # seconds without an answer, or without one more byte
+TIMEOUT = 10  # seconds without an answer, or without another byte
 BLOCK = 1 << 18  # bytes
 
 IMAGENETTE_URL = "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz"
 IMAGENETTE_SHA256 = "569b4497c98db6dd29f335d1f109cf315fe127053cedf69010d047f0188e158c"
 
 
-def imagenette(root=None, quiet=False):
-    """The folder of Imagenette (10 classes of ImageNet, shorter side 320): train/ and val/ in it.
+def imagenette(root=None, progress=True):
+    """The folder of Imagenette (10 classes of ImageNet, shorter side 320), which contains train/ and val/.
 
-    9,469 and 3,925 photographs, an archive of 342 MB, fetched and unpacked into root (default
-    cache_folder()) unless it is there.
+    9,469 and 3,925 photographs, an archive of 342 MB, downloaded and unpacked into root (default cache_folder()) unless
+    it is already there.
     """
+    name = "imagenette2-320"
+    return download_and_extract(IMAGENETTE_URL, IMAGENETTE_SHA256, root, f"{name}.tgz", name, progress)
+
+
+def download_and_extract(url, sha256, root, archive, folder, progress=True):
+    """The path root / folder, unpacked from the tar archive at url, which is kept as root / archive."""
     root = cache_folder() if root is None else Path(root)
-    folder = root / "imagenette2-320"
-    if not folder.is_dir():
-        archive = root / "imagenette2-320.tgz"
-        download(IMAGENETTE_URL, archive, IMAGENETTE_SHA256, quiet)
-        extract(archive, folder, quiet)
-    return folder
+    if not (root / folder).is_dir():
+        download(url, root / archive, sha256, progress)
+        extract(root / archive, root / folder, progress)
+    return root / folder
 
 
-def download(url, path, sha256, quiet=False):
-    """Fetch url to path unless it is there, and check its SHA-256 (64 hex digits) either way.
+def download(url, path, sha256, progress=True):
+    """Download url to path unless it is there, and check its SHA-256 (64 hex digits) either way.
 
-    Continues from path.part if the server can (HTTP Range), else starts again. Raises DataError if
-    the network, the disk or the content is not as it should be. quiet: no progress bar.
+    Continues from path.part if the server can (HTTP Range), otherwise starts over. Raises DataError if the network, the
+    disk or the content is at fault. progress: show a bar, if standard error is a terminal.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with alone_in(path.parent):
-            _download(url, path, sha256, quiet)
+        with locked(path.parent):
+            _download(url, path, sha256, progress)
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-        raise DataError(
-            f"cannot download {url} ({_reason(error)}): start again to go on where it stopped, "
-            f"or get it yourself and put it at {path}"
-        ) from error
+        raise DataError(f"cannot download {url} ({_reason(error)}): run this again to continue where it stopped, or "
+                        f"download it yourself and put it at {path}") from error
 
 
-def _download(url, path, sha256, quiet):
+def _download(url, path, sha256, progress):
     if path.exists():
-        got = _sha256(path)
-        if got != sha256:
-            raise DataError(
-                f"{path} has SHA-256 {got}, expected {sha256}: remove it, "
-                f"or put a good copy of {url} in its place"
-            )
+        actual = _sha256(path)
+        if actual != sha256:
+            raise DataError(f"{path} has SHA-256 {actual}, expected {sha256}: remove it, or replace it with a good "
+                            f"copy of {url}")
         return
     part = path.with_name(path.name + ".part")
-    _fetch(url, part, path, quiet)
-    got = _sha256(part)
-    if got != sha256:
+    _fetch(url, part, path, progress)
+    actual = _sha256(part)
+    if actual != sha256:
         part.unlink()
-        raise DataError(f"{url} has SHA-256 {got}, expected {sha256}: removed what came")
+        raise DataError(f"{url} has SHA-256 {actual}, expected {sha256}: the download was removed")
     part.replace(path)
 
 
-def extract(archive, folder, quiet=False):
-    """Unpack a tar archive whose one top folder is called as `folder` is, and name it that.
+def extract(archive, folder, progress=True):
+    """Unpack a tar archive whose only top-level folder is named like `folder`, to `folder`.
 
-    Only plain files and folders inside that top folder are accepted: links, devices, absolute names
-    and names with .. are a DataError. A run that fails or is killed leaves no half-filled folder.
+    Only regular files and folders inside that top-level folder are accepted: links, devices, absolute names and names
+    with .. raise DataError. A run that fails or is killed leaves no half-filled folder.
     """
     folder = Path(folder)
     try:
-        with tarfile.open(archive) as tar, whole_folder(folder) as unfinished:
+        with tarfile.open(archive) as tar, creating(folder) as unfinished:
             safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-            for member in tqdm(tar, "unpacking", unit=" files", disable=quiet or None):
+            for member in tqdm(tar, "unpacking", unit=" files", disable=None if progress else True):
                 _check(member, folder.name, archive)
                 tar.extract(member, unfinished.parent, **safely)
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
@@ -100,21 +101,19 @@ def _check(member, top, archive):
     if parts and parts[0] == ".":
         parts = parts[1:]
     if not (member.isfile() or member.isdir()) or parts[:1] != (top,) or ".." in parts:
-        raise DataError(
-            f"{archive} holds {member.name!r}; only files and folders in {top}/ are expected"
-        )
+        raise DataError(f"{archive} contains {member.name!r}, expected only files and folders in {top}/")
 
 
-def _fetch(url, part, path, quiet):
+def _fetch(url, part, path, progress):
     have = part.stat().st_size if part.exists() else 0
     try:
         response = _open(url, have)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code != 416 or not have:  # 416: there is nothing from `have` on
+        if error.code != 416 or not have:  # 416: there is nothing from byte `have` on
             raise
         if error.headers.get("Content-Range") == f"bytes */{have}":
-            return  # the part is whole: only its renaming was missing
+            return  # the part is complete and only has to be renamed
         have = 0
         response = _open(url, have)
     with response:
@@ -125,12 +124,10 @@ def _fetch(url, part, path, quiet):
         if total is not None:
             free = shutil.disk_usage(path.parent).free
             if total - have > free:
-                raise DataError(
-                    f"{path.parent} has {free / 1e6:.0f} MB free, {path.name} needs "
-                    f"{(total - have) / 1e6:.0f} MB: make room or choose another folder"
-                )
+                raise DataError(f"{path.parent} has {free / 1e6:.0f} MB free, {path.name} needs "
+                                f"{(total - have) / 1e6:.0f} MB: free some space or choose another folder")
         bar = tqdm(desc=path.name, initial=have, total=total, unit="B", unit_scale=True,
-                   disable=quiet or None)
+                   disable=None if progress else True)
         with bar, open(part, "ab" if have else "wb") as file:
             while block := response.read(BLOCK):
                 have += file.write(block)
@@ -138,7 +135,7 @@ def _fetch(url, part, path, quiet):
             file.flush()
             os.fsync(file.fileno())
     if total is not None and have < total:
-        raise OSError(f"the connection was cut at {have} of {total} bytes")
+        raise OSError(f"the connection was lost after {have} of {total} bytes")
 
 
 def _open(url, start):
@@ -153,16 +150,16 @@ def _continues(response, have):
 
 
 def _sha256(path):
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
-            whole.update(block)
-    return whole.hexdigest()
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _reason(error):
     if isinstance(error, urllib.error.HTTPError):
         return str(error)  # "HTTP Error 404: Not Found"
-    error = getattr(error, "reason", None) or error  # URLError wraps the true one
+    error = getattr(error, "reason", None) or error  # URLError wraps the actual error
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())

@@ -1,14 +1,14 @@
-"""Data sets: numbered pictures with labels.
+"""Data sets: numbered images with labels.
 
-Three classes share one interface, which is all that the loader asks for:
+Three classes share one interface, which is all that the loader needs:
 
     len(d), d.classes (list of str), d.labels (int64 (N,)), d.paths (list of Path),
-    d.image(i, side, part=None) -> uint8 (side, side, 3), d.digest() -> str
+    d.image(i, side, patch=None) -> uint8 (side, side, 3), d.digest() -> str
 
-where part = (top, left, size) asks for no more than this (size, size, 3) of the (side, side, 3).
+where patch = (top, left, size) asks for only this (size, size, 3) of the (side, side, 3).
 
-ImageFolder reads ImageNet's layout from disk, ArrayImages holds pictures in memory, and Cached
-wraps either so that each picture is decoded once.
+ImageFolder reads ImageNet's layout from disk, ArrayImages holds images in memory, and Cached wraps either so that each
+image is decoded once.
 """
 
 import hashlib
@@ -19,28 +19,24 @@ import numpy as np
 from PIL import Image
 
 from tinynet.data.errors import DataError, ImageError
-from tinynet.data.images import cut, decode, square
+from tinynet.data.images import central_square, crop_to, decode
 
 EXTENSIONS = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
-LAYOUT = "expected <folder>/<class>/<pictures>"
+LAYOUT = "expected <folder>/<class>/<images>"
 SPLITS = {"train", "val", "valid", "validation", "test"}
 
 
 def find_images(root):
-    """Relative paths ("class/name.jpg", always with /) of all pictures below root, sorted.
+    """Relative paths ("class/name.jpg", always with /) of all images below root, sorted.
 
-    A picture is what its extension says, in capitals or not. Hidden files and folders are ignored;
-    links to folders are followed, each target once, so that a loop of links ends.
+    Images are recognized by their extension, in either case. Hidden files and folders are ignored; links to folders are
+    followed, each target once, so that a loop of links ends.
     """
     found, seen = [], {os.path.realpath(root)}
     for top, folders, files in os.walk(root, followlinks=True, onerror=_refuse):
         folders[:] = [f for f in folders if not f.startswith(".") and _new(top, f, seen)]
         prefix = "" if top == str(root) else Path(top).relative_to(root).as_posix() + "/"
-        found += [
-            prefix + name
-            for name in files
-            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-        ]
+        found += [prefix + f for f in files if f.lower().endswith(EXTENSIONS) and not f.startswith(".")]
     return sorted(found)
 
 
@@ -59,13 +55,13 @@ def _new(top, name, seen):
 
 
 class ImageFolder:
-    """Pictures in ImageNet's layout: root/<class>/<files>, the folder's name being the class.
+    """Images in ImageNet's layout: root/<class>/<files>, each class being a folder's name.
 
-    Classes are sorted by name and numbered from 0. Give `classes` (the training set's) for a
-    validation set: it must then have exactly these, so that labels mean the same in both.
+    Classes are sorted by name and numbered from 0. For a validation set, pass the training set's `classes`: the folder
+    must then contain exactly these, so that labels mean the same in both.
 
-    Raises DataError for a missing folder, one without class folders, a class without pictures, and
-    classes other than the given ones.
+    Raises DataError for a missing folder, one without class folders, a class without images, and classes other than
+    those passed.
     """
 
     def __init__(self, root, classes=None):
@@ -74,24 +70,24 @@ class ImageFolder:
         if classes is not None:
             self._check_classes(list(classes))
         number = {name: i for i, name in enumerate(self.classes)}
-        names = [n for n in find_images(self.root) if "/" in n]  # not those beside the classes
+        names = [n for n in find_images(self.root) if "/" in n]  # those directly below root have no class
         self.paths = [self.root / name for name in names]
         self._digest = _digest("\0".join(self.classes), "\0".join(names))
         self.labels = np.array([number[n.partition("/")[0]] for n in names], np.int64)  # (N,)
         counts = np.bincount(self.labels, minlength=len(self.classes))
         empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
         if empty:
-            raise DataError(f"{self.root}: no pictures in class {_some(empty)}; {LAYOUT}")
+            raise DataError(f"{self.root}: no images in class {_some(empty)}; {LAYOUT}")
 
     def __len__(self):
         return len(self.paths)
 
-    def image(self, i, side, part=None):
-        """Picture i: uint8 (side, side, 3). Raises ImageError if it cannot be read."""
-        return decode(self.paths[i], side, part)
+    def image(self, i, side, patch=None):
+        """Image i: uint8 (side, side, 3). Raises ImageError if it cannot be read."""
+        return decode(self.paths[i], side, patch)
 
     def digest(self):
-        """16 hex digits over class names and relative paths: equal if the lists are equal."""
+        """16 hex digits of a hash of class names and relative paths, equal if these are equal."""
         return self._digest
 
     def _find_classes(self):
@@ -106,44 +102,34 @@ class ImageFolder:
         if not classes:
             raise DataError(f"{self.root} has no class folders; {LAYOUT}")
         if SPLITS.issuperset(classes):
-            raise DataError(
-                f"{self.root} holds the parts {_some(classes)}, not classes; "
-                f"give one part, such as {self.root / classes[0]}"
-            )
+            raise DataError(f"{self.root} contains the splits {_some(classes)}, not classes; "
+                            f"choose one split, such as {self.root / classes[0]}")
         return classes
 
     def _check_classes(self, expected):
         missing = sorted(set(expected) - set(self.classes))
         unexpected = sorted(set(self.classes) - set(expected))
         if missing or unexpected:
-            raise DataError(
-                f"{self.root} has other classes than the training set: "
-                f"missing {_some(missing)}, unexpected {_some(unexpected)}"
-            )
+            raise DataError(f"{self.root} has other classes than the training set: "
+                            f"missing {_some(missing)}, unexpected {_some(unexpected)}")
         self.classes = expected  # in the training set's order
 
 
 class ArrayImages:
-    """Pictures that are already in memory.
+    """Images that are already in memory.
 
-    images: uint8 (N, H, W, 3). labels: integers (N,), numbering `classes`. name: what messages call
-    this set; picture 7 has the path name/7.
+    images: uint8 (N, H, W, 3). labels: integers (N,), indices into `classes`. name: what messages call this data set;
+    image 7 has the path name/7.
     """
 
     def __init__(self, images, labels, classes, name="array"):
         images, labels, classes = np.asarray(images), np.asarray(labels), list(classes)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-            raise DataError(
-                f"images must be uint8 (N, H, W, 3), got {images.dtype} {images.shape}"
-            )
+            raise DataError(f"images must be uint8 (N, H, W, 3), got {images.dtype} {images.shape}")
         if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-            raise DataError(
-                f"labels must be {len(images)} integers, got {labels.dtype} {labels.shape}"
-            )
+            raise DataError(f"labels must be {len(images)} integers, got {labels.dtype} {labels.shape}")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
-            raise DataError(
-                f"labels must lie in 0..{len(classes) - 1}, got {labels.min()}..{labels.max()}"
-            )
+            raise DataError(f"labels must be in 0..{len(classes) - 1}, got {labels.min()}..{labels.max()}")
         self.root, self.classes, self._images = Path(name), classes, images
         self.labels = labels.astype(np.int64)  # (N,)
         self.paths = [self.root / str(i) for i in range(len(images))]
@@ -151,27 +137,27 @@ class ArrayImages:
     def __len__(self):
         return len(self._images)
 
-    def image(self, i, side, part=None):
-        """Picture i, scaled and cropped as a file's would be: uint8 (side, side, 3)."""
+    def image(self, i, side, patch=None):
+        """Image i, scaled and cropped as a file's would be: uint8 (side, side, 3)."""
         pixels = self._images[i]
         if pixels.shape[:2] != (side, side):
-            return square(Image.fromarray(pixels), side, part)
-        pixels = cut(pixels, part or (0, 0, side))
+            return central_square(Image.fromarray(pixels), side, patch)
+        pixels = crop_to(pixels, patch or (0, 0, side))
         pixels.flags.writeable = False
         return pixels
 
     def digest(self):
-        """16 hex digits over class names, labels and pixels."""
+        """16 hex digits of a hash of class names, labels and pixels."""
         head = f"{self.classes} {self._images.shape}"
         return _digest(head, self.labels.tobytes(), np.ascontiguousarray(self._images))
 
 
 class Cached:
-    """Decodes each picture of `dataset` once, at one side, and keeps it: N * side * side * 3 bytes.
+    """Decodes each image of `dataset` once, at one side, and keeps it: N * side * side * 3 bytes.
 
-    The memory is taken up page by page as pictures arrive. What cannot be read is remembered and
-    raised again. Threads may share it without a lock: should two decode the same picture at the
-    same time, both write the same bytes, and `_ready` is set only after them.
+    Memory is committed page by page as images arrive. A failure is remembered and raised again. Threads may share the
+    cache without a lock: if two decode the same image at the same time, both write the same bytes, and `_ready` is set
+    only afterwards.
     """
 
     def __init__(self, dataset, side):
@@ -182,20 +168,19 @@ class Cached:
         try:
             self._pixels = np.empty(shape, np.uint8)
         except MemoryError:
-            gigabytes = np.prod(shape, dtype=float) / 1e9
-            raise DataError(f"caching needs {gigabytes:.1f} GB of memory") from None
-        self._shared = self._pixels.view()  # what callers get: they must not write into the cache
-        self._shared.flags.writeable = False
+            raise DataError(f"caching needs {np.prod(shape, dtype=float) / 1e9:.1f} GB of memory") from None
+        self._read_only = self._pixels.view()  # what callers get: they must not write to the cache
+        self._read_only.flags.writeable = False
         self._ready = np.zeros(len(dataset), bool)
         self._failed = {}  # i -> reason
 
     def __len__(self):
         return len(self.dataset)
 
-    def image(self, i, side, part=None):
-        """Picture i, read-only: uint8 (side, side, 3). `side` must be the cache's."""
+    def image(self, i, side, patch=None):
+        """Image i, read-only: uint8 (side, side, 3). `side` must be the cache's."""
         if side != self.side:
-            raise DataError(f"the cache holds pictures of side {self.side}, asked for {side}")
+            raise DataError(f"the cache holds images of side {self.side}, but side {side} was requested")
         if i in self._failed:
             raise ImageError(self.paths[i], self._failed[i])
         if not self._ready[i]:
@@ -205,19 +190,19 @@ class Cached:
                 self._failed[i] = error.reason
                 raise
             self._ready[i] = True
-        return cut(self._shared[i], part or (0, 0, side))
+        return crop_to(self._read_only[i], patch or (0, 0, side))
 
     def digest(self):
         return self.dataset.digest()
 
 
 def _digest(*parts):
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):
             part = part.encode("utf-8", "surrogateescape")  # file names need not be text
-        whole.update(hashlib.sha256(part).digest())  # so that no byte can move between parts
-    return whole.hexdigest()[:16]
+        digest.update(hashlib.sha256(part).digest())  # hashed separately, so that no byte can move between parts
+    return digest.hexdigest()[:16]
 
 
 def _some(names, most=5):

@@ -1,17 +1,17 @@
-"""From a picture file to pixels (Krizhevsky et al., 2012, section 2).
+"""Decodes an image file to pixels (Krizhevsky et al., 2012, section 2).
 
-"We first rescaled the image such that the shorter side was of length 256, and then cropped out the
-central 256 x 256 patch": decode(path, 256). Scaling and cropping are one step here, since only the
-central square of the original is ever resampled; and of that square only a part, if a random crop
-will throw the rest away: decode(path, 256, (top, left, 224)).
+"We first rescaled the image such that the shorter side was of length 256, and then cropped out the central 256 x 256
+patch": decode(path, 256). Rescaling and cropping are one step here, since only the central square of the original is
+ever resampled; and only a patch of that square, if a random crop would discard the rest:
+decode(path, 256, (top, left, 224)).
 
-Whatever the file holds, out come three 8-bit channels. ImageNet itself has CMYK and gray JPEGs,
-and a PNG named .JPEG; others bring palettes, transparency (laid over white, as a page would show
-it), 16-bit gray (its high byte is kept) and cameras' EXIF rotation (applied).
+Whatever the file contains, the result has three 8-bit channels. ImageNet itself has CMYK and gray JPEGs, and a PNG
+named .JPEG; other data sets have palettes, transparency (blended over white, as on a page), 16-bit gray (the high byte
+is kept) and EXIF rotation (applied).
 
-A JPEG is stored as 8 x 8 blocks of cosine coefficients, and from the low ones alone it can be
-decoded at 1/2, 1/4 or 1/8 of its size. Pillow calls that draft mode: a 2000 x 1500 photograph that
-is to become 256 x 256 is decoded straight to 500 x 375, which saves most of the work.
+A JPEG is stored as 8 x 8 blocks of cosine coefficients, and the low ones alone suffice to decode it at 1/2, 1/4 or 1/8
+of its size. Pillow calls this draft mode: a 2000 x 1500 photograph that is to become 256 x 256 is decoded straight to
+500 x 375, which saves most of the work.
 """
 
 import errno
@@ -25,7 +25,7 @@ from PIL import Image
 
 from tinynet.data.errors import ImageError
 
-# EXIF orientation -> what turns the stored pixels upright (1, or none: they already are).
+# EXIF orientation -> what makes the stored pixels upright (1 or absent: they already are).
 ORIENTATION_TAG = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -36,29 +36,29 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-APP1 = b"\xff\xe1"  # starts the part of a JPEG that may speak of rotation
+APP1 = b"\xff\xe1"  # starts the segment of a JPEG that may specify a rotation
 WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 
-# Errors of the machine, not of the file: blaming the picture would hide them.
+# Errors of the machine, not of the file: blaming the image would hide them.
 MACHINE_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
-def decode(source, side=None, part=None):
-    """Read one picture: uint8 (H, W, 3), RGB, upright.
+def decode(source, side=None, patch=None):
+    """Read one image: uint8 (H, W, 3), RGB, upright.
 
-    source: a path, or an open binary file that can seek.
-    side: None for the picture's own size. With a number of pixels, the shorter side is scaled to
-        `side` and the central (side, side, 3) is cut out.
-    part: (top, left, size), to have only this (size, size, 3) of the (side, side, 3), in less time.
+    source: a path, or a seekable open binary file.
+    side: None for the image's own size. With a number of pixels, the shorter side is scaled to `side` and the central
+        (side, side, 3) is cropped.
+    patch: (top, left, size), to get only this (size, size, 3) of the (side, side, 3), in less time.
 
-    Raises ImageError, with a reason, for a file that is missing, forbidden, empty, no image,
-    truncated, or a decompression bomb (more than Pillow's Image.MAX_IMAGE_PIXELS). Many threads may
-    decode at once: Pillow drops the GIL for the heavy part.
+    Raises ImageError, with a reason, for a file that is missing, forbidden, empty, not an image, truncated, or a
+    decompression bomb (more pixels than Pillow's Image.MAX_IMAGE_PIXELS). Safe to call from many threads, which run in
+    parallel: Pillow releases the GIL for the heavy part.
     """
     path = getattr(source, "name", source) if hasattr(source, "read") else source
     try:
         with nullcontext(source) if hasattr(source, "read") else open(source, "rb") as file:
-            return _decode(file, side, part)
+            return _decode(file, side, patch)
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can make Pillow's parsers raise almost anything
@@ -68,89 +68,89 @@ def decode(source, side=None, part=None):
 
 
 def save_jpeg(pixels, path, quality):
-    """Write uint8 (H, W, 3) as a JPEG of `quality` 1 to 100. Raises OSError if it cannot.
+    """Write uint8 (H, W, 3) as a JPEG of `quality` 1 to 100. Raises OSError if that fails.
 
-    Encoded in memory first: when a disk is almost full, Pillow's own writing to a file takes no
-    notice that only a part of it went in, and leaves a truncated picture without an error.
+    Encoded in memory first: if the disk is almost full, Pillow's own file output does not notice that only a part was
+    written, and leaves a truncated image without an error.
     """
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "JPEG", quality=quality)
     Path(path).write_bytes(encoded.getbuffer())
 
 
-def square(image, side, part=None):
-    """A Pillow image's shorter side scaled to `side`, the central square, or a part of it: an array.
+def central_square(image, side, patch=None):
+    """A Pillow image's shorter side scaled to `side`, then its central square, or a patch of it, as an array.
 
-    Bilinear, and antialiased when shrinking: each new pixel averages all that it covers, also what
-    lies outside of the part. So a part has the pixels that it has in the whole square, but for
-    rounding: Pillow may take rows or columns first, and rounds to whole gray levels in between.
+    Bilinear, and antialiased when shrinking: each new pixel averages all the pixels that it covers, including those
+    outside the patch. So a patch has the same pixels as in the whole square, up to rounding: Pillow may resize rows or
+    columns first, and rounds to whole gray levels in between.
     """
-    part = part or (0, 0, side)
+    patch = patch or (0, 0, side)
     if image.size == (side, side):
-        return cut(np.array(image), part)
-    top, left, size = part
+        return crop_to(np.array(image), patch)
+    top, left, size = patch
     short = min(image.size)
     x, y = (image.width - short) // 2, (image.height - short) // 2
-    # Corners of the part, in the pixels of `image`: left, top, right, bottom.
-    corners = ((x, left), (y, top), (x, left + size), (y, top + size))
-    box = [start + short * new / side for start, new in corners]
+    # The patch's edges, in the pixels of `image`: left, top, right, bottom.
+    edges = ((x, left), (y, top), (x, left + size), (y, top + size))
+    box = [start + short * new / side for start, new in edges]
     return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
-def cut(pixels, part):
-    """The (size, size) patch at part = (top, left, size) of an array."""
-    top, left, size = part
+def crop_to(pixels, patch):
+    """The (size, size) pixels of an array at patch = (top, left, size)."""
+    top, left, size = patch
     return pixels[top : top + size, left : left + size]
 
 
-def _decode(file, side, part):
+def _decode(file, side, patch):
     data = file.read()
     if not data:
         raise ValueError("the file is empty (0 bytes)")
     pixels = _decode_prepared(data, side)
     if pixels is not None:
-        return cut(pixels, part or (0, 0, side))
+        return crop_to(pixels, patch or (0, 0, side))
     with Image.open(io.BytesIO(data)) as image:
         _refuse_dangerous(image)
         if side is not None:
-            image.draft(None, (side, side))  # JPEG only: never below `side`, nothing if no gain
+            image.draft(None, (side, side))  # JPEG only; never below `side`, and a no-op if nothing is gained
         upright = UPRIGHT.get(_orientation(image))
         rgb = _to_rgb(image)
     if upright is not None:
         rgb = rgb.transpose(upright)
-    return np.array(rgb) if side is None else square(rgb, side, part)  # a copy: the caller's own
+    return np.array(rgb) if side is None else central_square(rgb, side, patch)  # a copy, which the caller may modify
 
 
 def _decode_prepared(data, side):
     """The pixels of a plain JPEG of (side, side), as tinynet.data.prepare makes them, else None.
 
-    A short cut, in two thirds of Pillow's time. Both use libjpeg-turbo and get the same pixels, but
-    Pillow keeps four bytes of each, of which three must then be copied into the array.
+    A shortcut that takes two thirds of Pillow's time. Both use libjpeg-turbo and get the same pixels, but Pillow stores
+    four bytes per pixel, and three of them must then be copied to the array.
     """
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
         if (height, width, colors) != (side, side, "YCbCr") or APP1 in data:
             return None
         return simplejpeg.decode_jpeg(data)
-    except ValueError:  # no JPEG, or damaged: Pillow may read it all the same, or says what is wrong
+    except ValueError:  # not a JPEG, or damaged: Pillow may still read it, or say what is wrong
         return None
 
 
 def _refuse_dangerous(image):
-    """Pillow only warns between one and two times its limit; here the limit is the limit."""
+    """Pillow only warns between one and two times its limit; here the limit is strict."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise Image.DecompressionBombError(
             f"{image.width} x {image.height} pixels, more than {limit}: a decompression bomb?"
         )
     if image.format == "EPS":
-        raise ValueError("an EPS program, not a picture (Pillow would run Ghostscript on it)")
+        raise ValueError("an EPS program, not an image (Pillow would run Ghostscript on it)")
 
 
 def _orientation(image):
     try:
         return image.getexif().get(ORIENTATION_TAG)
-    except Exception:  # damaged EXIF data does not spoil the pixels: take them as they lie
+    except Exception:  # damaged EXIF data does not affect the pixels: take them as stored
         return None
 
 
@@ -162,7 +162,7 @@ def _to_rgb(image):
         gray = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
         return Image.fromarray(gray).convert("RGB")
     if image.mode == "F":
-        raise ValueError("floating-point pixels, and nothing says what is black and what is white")
+        raise ValueError("floating-point pixels, whose values for black and white are unknown")
     if image.mode in WITH_ALPHA or "transparency" in image.info:
         rgba = image.convert("RGBA")
         page = Image.new("RGBA", rgba.size, "white")

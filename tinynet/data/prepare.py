@@ -1,12 +1,11 @@
-"""Turn a tree of pictures into small square JPEGs, once: python -m tinynet.data.prepare SRC DST.
+"""Convert a tree of images to small square JPEGs, once: python -m tinynet.data.prepare SRC DST.
 
-ImageNet's photographs are about 500 x 375, in several file formats and color modes. Decoding them
-anew in every epoch can take longer than a good GPU needs for AlexNet; so this does section 2 of the
-paper for all of them beforehand: DST gets the same folders with RGB JPEGs of 256 x 256, called
-<name>.JPEG.
+ImageNet's photographs are about 500 x 375, in several file formats and color modes. Decoding them again in every epoch
+can take longer than a good GPU needs for AlexNet. So this applies section 2 of the paper to all of them in advance: DST
+gets the same folders, containing RGB JPEGs of 256 x 256 named <name>.JPEG.
 
-All cores work. Stopped, it goes on where it was when started again. Every file that could not be
-read is listed in DST/unreadable.txt with the reason.
+It uses all cores. After an interruption, the same command continues where it stopped. Every file that could not be read
+is listed in DST/unreadable.txt with the reason.
 """
 
 import argparse
@@ -15,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -22,65 +22,62 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from tinynet.backend import usable_cores
 from tinynet.data.errors import DataError, ImageError
 from tinynet.data.folder import find_images
 from tinynet.data.images import decode, save_jpeg
+from tinynet.files import replacing
 
-PICTURES_A_JOB = 16
+IMAGES_PER_JOB = 16
 REPORT = "unreadable.txt"
 
 
-def prepare(source, target, side=256, quality=95, workers=None, quiet=False):
-    """Prepare every picture below source; returns (prepared, already there, unreadable).
+def prepare(source, target, side=256, quality=95, workers=None, progress=True):
+    """Prepare every image below source; returns (prepared, already there, unreadable).
 
-    source, target: folders; the target must not lie inside the source. side: pixels. quality: of
-    JPEG, 1 to 100. workers: processes, default one a core.
+    source, target: folders; the target must not be inside the source. side: pixels. quality: of the JPEGs, 1 to 100.
+    workers: processes, by default one per core.
 
-    Raises DataError for folders that make no sense, OSError if the target cannot be written.
+    Raises DataError for invalid arguments, OSError if the target cannot be written.
     """
     source, target = Path(source), Path(target)
-    workers = workers or _cores()
+    workers = workers or usable_cores()
     if side < 1 or workers < 1 or not 1 <= quality <= 100:
-        raise DataError(
-            "expected a side and workers of 1 or more and a quality of 1 to 100, "
-            f"got side={side}, workers={workers}, quality={quality}"
-        )
+        raise DataError("expected a side and workers of 1 or more and a quality of 1 to 100, "
+                        f"got side={side}, workers={workers}, quality={quality}")
     names = _plan(source, target)
     target.mkdir(parents=True, exist_ok=True)
     there = set(find_images(target))
     todo = [(before, after) for before, after in names.items() if after not in there]
-    jobs = [todo[i : i + PICTURES_A_JOB] for i in range(0, len(todo), PICTURES_A_JOB)]
+    jobs = [todo[i : i + IMAGES_PER_JOB] for i in range(0, len(todo), IMAGES_PER_JOB)]
     failed = {}  # relative path -> reason
-    bar = tqdm(total=len(names), initial=len(names) - len(todo), unit=" images",
-               disable=quiet or None)
+    done = len(names) - len(todo)
     try:
-        with bar:
+        with tqdm(total=len(names), initial=done, unit=" images", disable=None if progress else True) as bar:
             for job, failures in _in_processes(jobs, workers, (source, target, side, quality)):
                 failed.update(failures)
                 bar.update(len(job))
     finally:
         _write_report(target / REPORT, failed)
-    return len(todo) - len(failed), len(names) - len(todo), len(failed)
+    return len(todo) - len(failed), done, len(failed)
 
 
 def _plan(source, target):
-    """{path below source: path below target}, no two of which are the same file anywhere.
+    """{path below source: path below target}, no two of which are the same file on any system.
 
-    a.png becomes a.JPEG; but with a.jpg beside it, they become a.png.JPEG and a.jpg.JPEG.
+    a.png becomes a.JPEG, unless there is also an a.jpg: then they become a.png.JPEG and a.jpg.JPEG.
     """
     if not source.is_dir():
         raise DataError(f"{source} {'is a file' if source.exists() else 'does not exist'}")
     if target.exists() and not target.is_dir():
         raise DataError(f"{target} is a file, expected a folder or nothing")
     if source.resolve() in (target.resolve(), *target.resolve().parents):
-        raise DataError(f"{target} lies inside {source}: choose a folder outside of it")
+        raise DataError(f"{target} is inside {source}: choose a folder outside it")
     names = find_images(source)
     if not names:
-        raise DataError(f"{source} holds no pictures")
+        raise DataError(f"{source} contains no images")
     short = {name: str(PurePosixPath(name).with_suffix(".JPEG")) for name in names}
-    uses = {}
-    for after in short.values():
-        uses[after.lower()] = uses.get(after.lower(), 0) + 1
+    uses = Counter(after.lower() for after in short.values())
     plan, taken = {}, {}
     for name, after in short.items():
         if uses[after.lower()] > 1:
@@ -93,9 +90,9 @@ def _plan(source, target):
 
 
 def _in_processes(jobs, workers, settings):
-    """Yields (job, failures) as jobs are done, with no more than a few waiting at a time.
+    """Yields (job, failures) as jobs finish, with only a few queued at a time.
 
-    Processes are spawned, not forked: the same on every system, and safe beside threads.
+    Processes are spawned, not forked: this works alike on every system, and is safe in a program with threads.
     """
     if not jobs:
         return
@@ -105,7 +102,7 @@ def _in_processes(jobs, workers, settings):
     try:
         while True:
             for job in jobs:
-                with _interrupts_held():
+                with _interrupts_deferred():
                     running[pool.submit(_prepare_some, job, *settings)] = job
                 if len(running) >= 4 * workers:
                     break
@@ -118,42 +115,42 @@ def _in_processes(jobs, workers, settings):
 
 
 @contextmanager
-def _interrupts_held():
-    """Ctrl-C waits until the end of the block, and processes started in it never see one.
+def _interrupts_deferred():
+    """Ctrl-C takes effect at the end of the block, and processes started in it never see one.
 
-    The mask is what those processes inherit. It covers this thread only, and the system may hand a
-    signal to any other (NumPy's, say), after which Python interrupts the main thread all the same:
-    so the handler only takes note meanwhile.
+    Those processes inherit the signal mask. It covers this thread only, and the system may deliver a signal to any
+    other thread (NumPy's, say), after which Python interrupts the main thread nevertheless: so meanwhile the handler
+    only records it.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # Ctrl-C does not come here
+        yield  # only the main thread sees Ctrl-C
         return
-    came, masks = [], hasattr(signal, "pthread_sigmask")  # not on Windows
-    handler = signal.signal(signal.SIGINT, lambda *_: came.append(True))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else None
+    received, has_masks = [], hasattr(signal, "pthread_sigmask")  # not on Windows
+    handler = signal.signal(signal.SIGINT, lambda *_: received.append(True))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if has_masks else None
     try:
         yield
     finally:
-        if masks:
+        if has_masks:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         signal.signal(signal.SIGINT, handler)
-        if came:
+        if received:
             signal.raise_signal(signal.SIGINT)
 
 
 def _start_worker():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
 def _die_with_parent():
-    """A parent that was killed cannot stop its workers, and they would wait for ever."""
+    """A parent that was killed cannot stop its workers, which would otherwise wait forever."""
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
 def _prepare_some(job, source, target, side, quality):
-    """In a worker: prepare a few pictures; returns {path: reason} of those that cannot be read."""
+    """In a worker: prepare a few images; returns {path: reason} of those that cannot be read."""
     failures = {}
     for before, after in job:
         try:
@@ -163,13 +160,8 @@ def _prepare_some(job, source, target, side, quality):
             continue
         path = target / after
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")  # hidden, and overwritten by the next run
-        try:
-            save_jpeg(pixels, part, quality)
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        with replacing(path) as temporary:
+            save_jpeg(pixels, temporary, quality)
     return failures
 
 
@@ -181,26 +173,18 @@ def _write_report(path, failed):
         path.unlink(missing_ok=True)
 
 
-def _cores():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))  # what this process may use, not what the machine has
-    return os.cpu_count() or 1
-
-
 def main(argv=None):
     """The command line. Exit codes: 0, 1 (cannot write), 2 (bad input), 130 (Ctrl-C)."""
-    about, program = __doc__.partition("\n")[0], "python -m tinynet.data.prepare"
-    parser = argparse.ArgumentParser(prog=program, description=about)
-    parser.add_argument("source", metavar="SRC", help="folder of pictures, such as ImageNet's")
-    parser.add_argument("target", metavar="DST", help="folder to write to, outside of SRC")
+    description, program = __doc__.partition("\n")[0], "python -m tinynet.data.prepare"
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument("source", metavar="SRC", help="folder of images, such as ImageNet's")
+    parser.add_argument("target", metavar="DST", help="folder to write to, outside SRC")
     parser.add_argument("--side", type=int, default=256, help="pixels (default: 256)")
-    parser.add_argument("--quality", type=int, default=95, help="of JPEG (default: 95)")
-    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    parser.add_argument("--quality", type=int, default=95, help="of the JPEGs (default: 95)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     args = parser.parse_args(argv)
     try:
-        prepared, there, unreadable = prepare(
-            args.source, args.target, args.side, args.quality, args.workers
-        )
+        prepared, there, unreadable = prepare(args.source, args.target, args.side, args.quality, args.workers)
     except DataError as error:
         return _fail(error, 2)
     except BrokenProcessPool:
@@ -208,7 +192,7 @@ def main(argv=None):
     except OSError as error:
         return _fail(f"{error.filename or args.target}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
-        return _fail("stopped; the same command goes on where it was", 130)
+        return _fail("stopped; the same command continues where it stopped", 130)
     listed = f" (listed in {Path(args.target) / REPORT})" if unreadable else ""
     print(f"{prepared} prepared, {there} already there, {unreadable} unreadable{listed}")
     return 0

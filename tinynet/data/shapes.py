@@ -1,47 +1,46 @@
-"""A small data set that needs no download: ten kinds of shape on cluttered backgrounds.
+"""A small data set that needs no download: ten kinds of shapes on cluttered backgrounds.
 
-Each picture shows one shape of random color, size (0.35 to 0.8 of the picture), position and
-rotation, over a darker color gradient with clutter and noise. Color says nothing about the class,
-so a network has to learn outlines. Shapes are polygons, drawn SUPERSAMPLE times too large and
-averaged down, which smooths their edges. They are written as JPEGs in ImageNet's layout.
+Each image shows one shape of random color, size (0.35 to 0.8 of the image), position and rotation, over a darker color
+gradient with clutter and noise. Color says nothing about the class, so a network has to learn outlines. Shapes are
+polygons, drawn SUPERSAMPLE times too large and averaged down, which antialiases their edges. They are written as JPEGs
+in ImageNet's layout.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tinynet.data.cache import cache_folder, whole_folder
+from tinynet.backend import usable_cores
+from tinynet.data.cache import creating
 from tinynet.data.errors import DataError
 from tinynet.data.images import save_jpeg
+from tinynet.files import cache_folder
 
-VERSION = 1  # part of the folder's name; raise it when the pictures change
+VERSION = 1  # part of the folder's name; raise it when the images change
 SUPERSAMPLE = 4
-SMALLEST, LARGEST = 0.35, 0.8  # diameter of the shape / side of the picture
-LUMA = np.float32([0.299, 0.587, 0.114])  # how bright red, green and blue look (ITU-R BT.601)
-CONTRAST = 60  # gray levels by which a shape is at least brighter than its background
+SMALLEST, LARGEST = 0.35, 0.8  # diameter of the shape / side of the image
+LUMA = np.float32([0.299, 0.587, 0.114])  # perceived brightness of red, green and blue (ITU-R BT.601)
+CONTRAST = 60  # a shape is brighter than its background by at least this many gray levels
 
 
 def shapes(root=None, train=2000, val=500, side=72, seed=2012):
-    """The folder of the data set, drawn now unless it is there: train/<class>/, val/<class>/.
+    """The folder of the data set, drawn if it does not exist yet: train/<class>/, val/<class>/.
 
-    root: the folder in which the set's own folder lies, default cache_folder(). train, val: number
-    of pictures, shared out evenly among the classes. side: pixels. seed: same seed, same pictures.
-    Raises DataError if a class would get no picture, or if the folder cannot be written.
+    root: the parent of the data set's own folder, default cache_folder(). train, val: the number of images, divided
+    evenly among the classes. side: pixels. seed: the same seed gives the same images. Raises DataError if a class would
+    get no image, or if the folder cannot be written.
     """
     if min(train, val) < len(CLASSES) or side < 16 or seed < 0:
-        raise DataError(
-            f"shapes needs train and val of {len(CLASSES)} or more, side of 16 or more and a seed "
-            f"of 0 or more, got train={train}, val={val}, side={side}, seed={seed}"
-        )
+        raise DataError(f"shapes needs train and val of {len(CLASSES)} or more, side of 16 or more and a seed of 0 or "
+                        f"more, got train={train}, val={val}, side={side}, seed={seed}")
     root = cache_folder() if root is None else Path(root)
     folder = root / f"shapes-v{VERSION}-{train}+{val}-side{side}-seed{seed}"
     if folder.is_dir():
         return folder
     try:
-        with whole_folder(folder) as unfinished:
+        with creating(folder) as unfinished:
             _write(unfinished, {"train": train, "val": val}, side, seed)
     except OSError as error:
         raise DataError(f"cannot write the shapes to {folder}: {error.strerror}") from error
@@ -52,29 +51,29 @@ def _write(folder, counts, side, seed):
     names = sorted(CLASSES)
 
     def draw_and_save(job):
-        part, split, i = job
+        number, split, i = job
         name = names[i % len(names)]
-        rng = np.random.default_rng((seed, part, i + 1))
+        rng = np.random.default_rng((seed, number, i + 1))
         path = folder / split / name / f"{name}_{i:05d}.JPEG"
         save_jpeg(draw(name, side, rng), path, quality=92)
 
     for split in counts:
         for name in names:
             (folder / split / name).mkdir(parents=True)
-    jobs = [(p, s, i) for p, (s, n) in enumerate(counts.items()) for i in range(n)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    jobs = [(number, split, i) for number, (split, n) in enumerate(counts.items()) for i in range(n)]
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for _ in pool.map(draw_and_save, jobs):
-            pass  # only so that an exception in a thread is raised here
+            pass  # so that an exception in a thread is raised here
 
 
 def draw(name, side, rng):
-    """One picture of the class `name`: uint8 (side, side, 3)."""
+    """One image of the class `name`: uint8 (side, side, 3)."""
     first, second, color = _colors(rng)
     background = _background(side, first, second, rng)  # (side, side, 3) float32
-    cover = _cover(name, side, rng)[:, :, None]  # (side, side, 1), 0..1
-    picture = background + cover * (color - background)
-    picture += rng.normal(0, rng.uniform(3, 10), picture.shape).astype(np.float32)
-    return picture.clip(0, 255).astype(np.uint8)
+    coverage = _coverage(name, side, rng)[:, :, None]  # (side, side, 1), 0..1
+    image = background + coverage * (color - background)
+    image += rng.normal(0, rng.uniform(3, 10), image.shape).astype(np.float32)
+    return image.clip(0, 255).astype(np.uint8)
 
 
 def _colors(rng):
@@ -94,7 +93,7 @@ def _background(side, first, second, rng):
     gradient = first + slope[:, :, None] * (second - first)
     image = Image.fromarray(gradient.astype(np.uint8))
     pen = ImageDraw.Draw(image)
-    for _ in range(rng.integers(2, 7)):  # clutter: strokes, a little off the background's colors
+    for _ in range(rng.integers(2, 7)):  # clutter: strokes in slightly different colors
         ends = rng.uniform(-0.2 * side, 1.2 * side, 4)
         shade = (first + second) / 2 + rng.uniform(-45, 45, 3)
         fill = tuple(int(c) for c in shade.clip(0, 255))
@@ -102,21 +101,21 @@ def _background(side, first, second, rng):
     return np.asarray(image, np.float32)
 
 
-def _cover(name, side, rng):
+def _coverage(name, side, rng):
     """How much of each pixel the shape covers: float32 (side, side), 0..1."""
     radius = rng.uniform(SMALLEST, LARGEST) / 2 * side
     center = rng.uniform(radius, side - radius, 2)
     angle = rng.uniform(0, 2 * np.pi)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     mask = Image.new("L", (side * SUPERSAMPLE, side * SUPERSAMPLE))
     pen = ImageDraw.Draw(mask)
     for outline, ink in CLASSES[name]():  # later outlines paint over earlier ones
-        points = (outline @ turn * radius + center) * SUPERSAMPLE
+        points = (outline @ rotation * radius + center) * SUPERSAMPLE
         pen.polygon(points.ravel().tolist(), fill=ink)
     return np.asarray(mask.reduce(SUPERSAMPLE), np.float32) / 255
 
 
-# Each shape: a list of (outline (P, 2) in the unit disc, ink: 255 draws and 0 erases).
+# The shapes: each a list of (outline (P, 2) within the unit disk, ink), where ink 255 draws and 0 erases.
 
 
 def _regular(corners, radius=1.0, x=0.0):
@@ -148,8 +147,7 @@ def _heart():
 
 
 def _arrow():
-    return _one((1, 0), (0.2, 0.75), (0.2, 0.25), (-0.95, 0.25),
-                (-0.95, -0.25), (0.2, -0.25), (0.2, -0.75))
+    return _one((1, 0), (0.2, 0.75), (0.2, 0.25), (-0.95, 0.25), (-0.95, -0.25), (0.2, -0.25), (0.2, -0.75))
 
 
 CLASSES = {

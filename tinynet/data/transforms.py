@@ -1,34 +1,34 @@
-"""Crops, mirror images, color noise, mean subtraction (Krizhevsky et al., 2012, sections 2 and 4).
+"""Crops, flips, color noise and mean subtraction (Krizhevsky et al., 2012, sections 2 and 4.1).
 
-A transform is called as transform(image, rng): image is (H, W, 3), uint8 or float32 on the 0-255
-scale, rng a numpy Generator. None changes the image it is given, which may lie in a cache. The
-paper's training and test pipelines are
+A transform is called as transform(image, rng): image is (H, W, 3), uint8 or float32 on a 0-255 scale, and rng a NumPy
+Generator. It never modifies its input, which may belong to a cache. The paper's training and test pipelines are
 
-    train = Compose([RandomCrop(224), RandomHorizontalFlip(), Normalize(mean), PCAColor.fit(some), to_chw])
-    test = Compose([TenCrop(224), Normalize(mean), to_chw])
+    mean, colors = fit_statistics(train, 256, seed)
+    augment = Compose([RandomHorizontalFlip(), colors, Normalize(mean), to_chw])
+    DataLoader(train, 128, augment, crop=RandomCrop(224), shuffle=True)
+    DataLoader(val, 128, Compose([TenCrop(224), Normalize(mean), to_chw]))
 
-where the last step gives the network's layout: float32 (3, H, W), or (10, 3, H, W).
+The last step gives the network's input layout: float32 (3, H, W), or (10, 3, H, W) for ten crops.
 
-Color noise. With lambda_j, p_j the eigenvalues and unit eigenvectors of the covariance of all RGB
-pixels, each use of an image gets one random color added to every pixel:
+Color noise. Let lambda_j and p_j be the eigenvalues and unit eigenvectors of the covariance of all RGB pixels. Each
+time an image is used, one random color is added to all its pixels:
 
     shift = sum_j p_j * alpha_j * sqrt(lambda_j)
-    alpha_j ~ N(0, 0.1), drawn once per image per use
+    alpha_j ~ N(0, 0.1), drawn once per image and use
 
-The scale trap: the paper prints lambda_j where sqrt(lambda_j) is meant. An eigenvalue of a
-covariance is a variance, in gray levels squared; its root is a standard deviation, in gray levels.
-On ImageNet the printed formula would move pixels of 0-255 by more than 1,000 gray levels; the root
-gives about 12, and is what the 2012 code computes.
+The scale trap: the paper prints lambda_j where it means sqrt(lambda_j). An eigenvalue of a covariance is a variance, in
+gray levels squared; its square root is a standard deviation, in gray levels. On ImageNet the printed formula would
+shift pixels of 0-255 by more than 1,000 gray levels; the square root gives about 12, as in the code of 2012.
 """
 
 import numpy as np
 
 from tinynet.data.errors import DataError
-from tinynet.data.images import cut
+from tinynet.data.images import crop_to
 
 
 class Compose:
-    """Applies transforms one after the other, with the same generator."""
+    """Applies transforms in sequence, with the same generator."""
 
     def __init__(self, transforms):
         self.transforms = list(transforms)
@@ -39,34 +39,30 @@ class Compose:
         return image
 
 
-class RandomCrop:
-    """A (size, size) patch, each position equally likely: 33 x 33 of them for 224 out of 256."""
+class Crop:
+    """Takes a patch: patch(height, width, rng) is the (top, left, size) of that of a (height, width) image."""
 
     def __init__(self, size):
         self.size = size
 
-    def part(self, height, width, rng):
-        """(top, left, size) of what it takes from a (height, width) picture: drawn now."""
+    def __call__(self, image, rng=None):
+        return crop_to(image, self.patch(*image.shape[:2], rng))
+
+
+class RandomCrop(Crop):
+    """A (size, size) patch, each position equally likely: 33 x 33 of them for 224 out of 256."""
+
+    def patch(self, height, width, rng):
         room_y, room_x = _room(height, width, self.size)
         return int(rng.integers(room_y + 1)), int(rng.integers(room_x + 1)), self.size
 
-    def __call__(self, image, rng):
-        return cut(image, self.part(*image.shape[:2], rng))
 
-
-class CenterCrop:
+class CenterCrop(Crop):
     """The central (size, size) patch."""
 
-    def __init__(self, size):
-        self.size = size
-
-    def part(self, height, width, rng=None):
-        """(top, left, size) of what it takes from a (height, width) picture."""
+    def patch(self, height, width, rng=None):
         room_y, room_x = _room(height, width, self.size)
         return room_y // 2, room_x // 2, self.size
-
-    def __call__(self, image, rng=None):
-        return cut(image, self.part(*image.shape[:2]))
 
 
 class TenCrop:
@@ -80,7 +76,7 @@ class TenCrop:
 
 
 class RandomHorizontalFlip:
-    """The mirror image (left and right change places), with probability p."""
+    """The image mirrored left to right, with probability p."""
 
     def __init__(self, p=0.5):
         self.p = p
@@ -90,60 +86,55 @@ class RandomHorizontalFlip:
 
 
 class Normalize:
-    """(image - mean) / scale, in float32.
+    """(image - mean) / std, in float32.
 
-    mean: a (side, side, 3) mean image, a (3,) color or a number, on 0-255. Of a mean image, the
-        central part of the crop's size is subtracted from every crop, wherever that crop was taken,
-        as the 2012 code does.
-    scale: a number or a (3,) color. The paper has none (1.0). If it is not 1, PCAColor belongs
-        before Normalize, since it counts in gray levels.
+    mean: a (side, side, 3) mean image, a (3,) color or a number, on a 0-255 scale. Of a mean image, the central part of
+        the crop's size is subtracted from every crop, wherever that crop was taken, as in the code of 2012.
+    std: a number or a (3,) color. The paper does not divide (1.0). If it is not 1, PCAColor belongs before Normalize,
+        since its noise is in gray levels.
     """
 
-    def __init__(self, mean, scale=1.0):
-        self.mean, self.scale = _planes(np.asarray(mean, np.float32)), np.asarray(scale, np.float32)
+    def __init__(self, mean, std=1.0):
+        self.mean, self.std = _planar(np.asarray(mean, np.float32)), np.asarray(std, np.float32)
         if self.mean.shape not in ((), (3,)) and (self.mean.ndim != 3 or len(self.mean.T) != 3):
-            raise DataError(
-                f"mean must be a number, a (3,) color or an (S, S, 3) image, got {self.mean.shape}"
-            )
-        if self.scale.shape not in ((), (3,)) or not np.all(self.scale > 0):
-            raise DataError(f"scale must be a positive number or (3,) color, got {scale!r}")
+            raise DataError(f"mean must be a number, a (3,) color or an (S, S, 3) image, got {self.mean.shape}")
+        if self.std.shape not in ((), (3,)) or not np.all(self.std > 0):
+            raise DataError(f"std must be a positive number or (3,) color, got {std!r}")
 
     def __call__(self, image, rng=None):  # image: (H, W, 3), or (10, H, W, 3) from TenCrop
         mean = self.mean
         if mean.ndim == 3:
             mean = _central(mean, *image.shape[-3:-1])
-        y = np.subtract(_planes(image), mean, dtype=np.float32)
-        if np.any(self.scale != 1):
-            y /= self.scale
+        y = np.subtract(_planar(image), mean, dtype=np.float32)
+        if np.any(self.std != 1):
+            y /= self.std
         return y
 
 
 class PCAColor:
-    """Adds eigenvectors @ (alpha * sqrt(eigenvalues)), alpha ~ N(0, sd), to every pixel; float32.
+    """Adds eigenvectors @ (alpha * sqrt(eigenvalues)), alpha ~ N(0, std), to every pixel; float32.
 
-    eigenvalues: (3,), variances on the 0-255 scale. eigenvectors: (3, 3), one a column. sd: 0.1 in
-    the paper; 0 switches the noise off.
+    eigenvalues: (3,), variances on a 0-255 scale. eigenvectors: (3, 3), in columns. std: 0.1 in the paper; 0 turns the
+    noise off.
     """
 
-    def __init__(self, eigenvalues, eigenvectors, sd=0.1):
+    def __init__(self, eigenvalues, eigenvectors, std=0.1):
         self.eigenvalues = np.asarray(eigenvalues, np.float64)  # (3,)
         self.eigenvectors = np.asarray(eigenvectors, np.float64)  # (3, 3)
-        self.sd = sd
+        self.std = std
         if self.eigenvalues.shape != (3,) or self.eigenvectors.shape != (3, 3):
-            raise DataError(
-                "PCAColor needs eigenvalues (3,) and eigenvectors (3, 3), got "
-                f"{self.eigenvalues.shape} and {self.eigenvectors.shape}"
-            )
+            raise DataError("PCAColor needs eigenvalues (3,) and eigenvectors (3, 3), got "
+                            f"{self.eigenvalues.shape} and {self.eigenvectors.shape}")
         if not np.all(self.eigenvalues >= 0):
             raise DataError(f"variances cannot be negative, got eigenvalues {self.eigenvalues}")
 
     @classmethod
-    def fit(cls, images, sd=0.1):
-        """From uint8 (H, W, 3) images, any iterable of any sizes; some thousands are plenty.
+    def fit(cls, images, std=0.1):
+        """From an iterable of uint8 (H, W, 3) images, of any sizes; a few thousand are plenty.
 
-        Covariance of all their pixels: E[x x^T] - E[x] E[x]^T, gathered in float64, image by image.
-        Eigenvalues come largest first; the sign of an eigenvector is arbitrary (alpha is symmetric)
-        and is fixed so that its largest component is positive.
+        Covariance of all their pixels: E[x x^T] - E[x] E[x]^T, accumulated in float64, image by image. Eigenvalues are
+        sorted, largest first. The sign of an eigenvector is arbitrary (alpha is symmetric); it is chosen so that the
+        largest component is positive.
         """
         pixels, total, products = 0, np.zeros(3), np.zeros((3, 3))
         for image in images:
@@ -157,46 +148,22 @@ class PCAColor:
         values, vectors = np.linalg.eigh(products / pixels - np.outer(mean, mean))
         values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
         largest = vectors[np.abs(vectors).argmax(axis=0), range(3)]
-        return cls(values, vectors * np.sign(largest), sd)
+        return cls(values, vectors * np.sign(largest), std)
 
     def __call__(self, image, rng):
-        alpha = rng.normal(0, self.sd, 3)
+        alpha = rng.normal(0, self.std, 3)
         shift = self.eigenvectors @ (alpha * np.sqrt(self.eigenvalues))  # (3,), gray levels
-        return np.add(_planes(image), shift.astype(np.float32), dtype=np.float32)
-
-
-def split_crop(transform):
-    """(crop, rest) of a Compose that starts with a crop, (None, transform) of anything else.
-
-    So the loader can ask the crop which part it will take, and have no more than that resampled.
-    """
-    if isinstance(transform, Compose) and transform.transforms:
-        first, *rest = transform.transforms
-        if isinstance(first, (RandomCrop, CenterCrop)):
-            return first, Compose(rest)
-    return None, transform
-
-
-def mean_image(images):
-    """The mean of uint8 (H, W, 3) images of one size: float32 (H, W, 3), on 0-255 (section 2)."""
-    total, count = 0.0, 0
-    for image in images:
-        if count and image.shape != total.shape:
-            raise DataError(f"mean_image needs one size, got {total.shape} and {image.shape}")
-        total, count = total + image, count + 1
-    if count == 0:
-        raise DataError("mean_image needs at least one image, got none")
-    return (total / count).astype(np.float32)
+        return np.add(_planar(image), shift.astype(np.float32), dtype=np.float32)
 
 
 def ten_crop(image, size):
     """Four corners, the center, then the mirror images of these five: (10, size, size, 3).
 
-    Section 4.1: the network's ten softmax outputs are averaged.
+    Section 4.1: the network's softmax outputs for the ten are averaged.
     """
     y, x = _room(*image.shape[:2], size)
     corners = [(0, 0), (0, x), (y, 0), (y, x), (y // 2, x // 2)]
-    crops = np.stack([cut(image, (top, left, size)) for top, left in corners])
+    crops = np.stack([crop_to(image, (top, left, size)) for top, left in corners])
     return np.concatenate([crops, crops[:, :, ::-1]])
 
 
@@ -205,25 +172,24 @@ def to_chw(image, rng=None, dtype=np.float32):
     return np.ascontiguousarray(np.moveaxis(image, -1, -3), dtype=dtype)
 
 
-def _planes(image):
-    """The same (..., H, W, 3), but in memory one channel after the other, as to_chw will want it.
+def _planar(image):
+    """The same (..., H, W, 3), but stored one channel after the other, as to_chw needs it in the end.
 
-    NumPy keeps that order in what it computes, and then works along rows, not along runs of three.
+    NumPy keeps this memory order in its results, and its loops then run along whole rows instead of 3 values at a time.
     """
     return np.moveaxis(to_chw(image, dtype=None), -3, -1) if image.ndim >= 3 else image
 
 
 def _room(height, width, size):
-    """How far a (size, size) patch can move inside a picture: down, right."""
+    """How far a (size, size) patch can move inside an image: down, right."""
     if not 0 < size <= min(height, width):
-        raise DataError(f"cannot cut {size} x {size} out of an image of {height} x {width}")
+        raise DataError(f"cannot crop {size} x {size} from an image of {height} x {width}")
     return height - size, width - size
 
 
 def _central(image, height, width):
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     if min(top, left) < 0:
-        raise DataError(
-            f"cannot cut the central {height} x {width} out of {image.shape[0]} x {image.shape[1]}"
-        )
+        raise DataError(f"cannot crop the central {height} x {width} from a mean image of "
+                        f"{image.shape[0]} x {image.shape[1]}")
     return image[top : top + height, left : left + width]
