@@ -79,7 +79,7 @@ def make_loaders(options, ranks, train, val, side, saved, device):
     """Loaders of the training set and of the validation set's center crops and ten crops; and what they share."""
     size, recipe, prefetcher = options.image_size, RECIPES[options.recipe], data.Prefetcher(device)
     if saved:
-        statistics = data.Statistics(**saved.state_dict("statistics"))
+        statistics = data.Statistics.from_state_dict(saved.state_dict("statistics"))
     else:
         statistics = data.fit_statistics(train, side, options.seed, progress=ranks.rank == 0)
     normalize = [data.Normalize(statistics.mean, recipe.pixel_std), data.to_chw]
@@ -154,10 +154,9 @@ def train(options, ranks, model, loaders, saved, out):
     interrupts = training.Interrupts(ranks)
     data_parallel = parallel.DataParallel(model, ranks, interrupts.sync)
     progress = training.Progress(ranks, loaders.train, optimizer, model, options.epochs)
-    parts = dict(model=model, optimizer=optimizer, schedule=schedule, warm_up=warm_up, loader=loaders.train,
-                 progress=progress, statistics=loaders.statistics)
+    parts = dict(model=model, optimizer=optimizer, schedule=schedule, warm_up=warm_up, loader=loaders.train, progress=progress)
     folder = training.start(options, ranks, loaders, saved, out, **parts)
-    checkpoint = training.Checkpoint(folder / "checkpoint.safetensors", ranks, **parts)
+    checkpoint = training.Checkpoint(folder / "checkpoint.safetensors", ranks, **parts, statistics=loaders.statistics)
     interrupts.listen()
 
     def save(stop=None):
@@ -236,15 +235,18 @@ def main(ranks, argv=None):
         print("Training a small AlexNet on drawn shapes; on ImageNet: --data DIR --preset paper "
               "(DIR/train/<class>/*.JPEG, DIR/val/<class>/*.JPEG).", flush=True)
     options, saved, model, loaders = ranks.collectively(lambda: prepare(arguments, ranks))
+
+    def attempt(batch):
+        rate_0 = optim.SGD(model.parameters(), lr=0, momentum=0.9)
+        train_epoch([batch], model, rate_0, parallel.DataParallel(model), loaders.prefetcher, *[lambda *_: None] * 2)
+
     if arguments.evaluate:
         training.check_ranks_agree(ranks, options, loaders, model)
         lines = list(results(model, loaders, ranks))
     else:
         folder, metrics, lines = training.or_what_fits(
             lambda: train(options, ranks, model, loaders, saved, arguments.out),
-            lambda batch: train_epoch([batch], model, optim.SGD(model.parameters(), momentum=0.9),
-                                      parallel.DataParallel(model), loaders.prefetcher, *[lambda *x: None] * 2),
-            options,
+            attempt if ranks.world_size == 1 else None, options, model,
         )
     training.report_skipped([loaders.train, loaders.center, loaders.ten_crop], ranks)
     whole = model.whole()  # of a hybrid the weights of all ranks: they meet here

@@ -21,7 +21,7 @@ from tinynet.data.loader import DataLoader
 from tinynet.data.named import open_images
 from tinynet.data.prefetcher import Prefetcher
 from tinynet.data.shapes import shapes
-from tinynet.data.statistics import fit_statistics, mean_image
+from tinynet.data.statistics import Statistics, fit_statistics, mean_image
 from tinynet.data.transforms import (
     CenterCrop,
     Compose,
@@ -49,6 +49,7 @@ __all__ = [
     "Prefetcher",
     "RandomCrop",
     "RandomHorizontalFlip",
+    "Statistics",
     "TenCrop",
     "cache_folder",
     "cifar10",

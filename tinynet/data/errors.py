@@ -5,8 +5,10 @@ what was given and what was expected, so a command line can print it and exit wi
 that cannot be read: a loader may skip it and continue.
 """
 
+from tinynet.errors import RunError
 
-class DataError(ValueError):
+
+class DataError(RunError, ValueError):
     """Bad user data. The message is one line: what was given, what was expected, what to do."""
 
 

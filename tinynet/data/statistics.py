@@ -1,6 +1,7 @@
 """What a training set's normalization and color noise are fitted on (Krizhevsky et al., 2012, sections 2 and 4.1)."""
 
 from itertools import chain, islice
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -11,8 +12,22 @@ from tinynet.data.transforms import PCAColor
 MEAN_IMAGES, COLOR_IMAGES = 2000, 500  # at most; the paper used the whole training set
 
 
+class Statistics(NamedTuple):
+    """mean: the mean image, float32 (side, side, 3). colors: the color noise, a PCAColor."""
+
+    mean: np.ndarray
+    colors: PCAColor
+
+    def state_dict(self):
+        return {"mean": self.mean, "eigenvalues": self.colors.eigenvalues, "eigenvectors": self.colors.eigenvectors}
+
+    @classmethod
+    def from_state_dict(cls, saved):
+        return cls(saved["mean"], PCAColor(saved["eigenvalues"], saved["eigenvectors"]))
+
+
 def fit_statistics(images, side, seed, progress=False):
-    """(mean image, PCAColor) of a training set: float32 (side, side, 3), and the color noise.
+    """Statistics of a training set.
 
     Fitted on up to 2,000 images drawn with `seed`, the colors on the first 500 of these. Images that cannot be read
     are skipped; raises DataError if none can. progress: show a bar.
@@ -21,7 +36,7 @@ def fit_statistics(images, side, seed, progress=False):
     bar = tqdm(chosen, desc="mean and colors", unit="image", leave=False, disable=not progress)
     sample = _readable(images, side, bar)
     first = list(islice(sample, COLOR_IMAGES))
-    return mean_image(chain(first, sample)), PCAColor.fit(first)
+    return Statistics(mean_image(chain(first, sample)), PCAColor.fit(first))
 
 
 def _readable(images, side, indices):

@@ -34,13 +34,13 @@ class CheckpointError(RunError, ValueError):
 
 
 class Checkpoint:
-    """path: of the file. parts: `model`, and whatever else the run consists of (`optimizer`, `loader`, ...); not None.
+    """path: of the file. parts: `model`, and whatever else the run consists of (`optimizer`, `loader`, ...); None is left out.
 
     With ranks, all of them call save() at the same step: a HybridAlexNet's weights are spread over them. Rank 0 writes.
     """
 
     def __init__(self, path, ranks=None, **parts):
-        self.path, self.ranks, self.parts = Path(path), ranks or Ranks(), parts
+        self.path, self.ranks, self.parts = Path(path), ranks or Ranks(), present(parts)
 
     def save(self, **info):
         """Replace the file, once the new one is whole. info: further values that JSON can hold.
@@ -63,6 +63,11 @@ class Checkpoint:
         states["generator"] = backend.generator().bit_generator.state
         state = {"format": FORMAT, "parts": states, "info": info}
         write_atomically(self.path, arrays, {"tinynet": json.dumps(state)})
+
+
+def present(parts):
+    """Without those that are None: a run may have no warm-up, say."""
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def split_state(model, name, part):
@@ -132,6 +137,7 @@ class Saved(NamedTuple):
 
         Raises CheckpointError, before anything is changed, if one of them does not fit.
         """
+        parts = present(parts)
         model, optimizer = parts.pop("model"), parts.pop("optimizer", None)
         before = {name: part.state_dict() for name, part in parts.items()}
         load = model.load_whole_state_dict if gathers(model) else model.load_state_dict

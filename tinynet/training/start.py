@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import tinynet
-from tinynet import backend, explain
+from tinynet import backend, explain, optim
 from tinynet.errors import RunError
 from tinynet.training.checkpoint import CheckpointError
 from tinynet.training.options import fingerprint
@@ -64,7 +64,7 @@ def start(options, ranks, loaders, saved, out, **parts):
         ranks.collectively(lambda: saved.restore(**parts))
         saved.arrays.clear()  # as large as the network
         if options.epochs != saved.info["options"]["epochs"]:
-            parts["schedule"].set_rates(parts["warm_up"])  # the stored rates are the old curve's
+            follow_new_curve(parts["optimizer"], parts["schedule"], parts["warm_up"])
         threads = backend.num_threads()
         if ranks.rank == 0 and saved.info["threads"] != threads:
             print(f"begun on {saved.info['threads']} threads, now {threads}: the last bits may differ")
@@ -82,6 +82,16 @@ def start(options, ranks, loaders, saved, out, **parts):
     if ranks.world_size > 1:
         connect(ranks, options, model.devices)
     return folder
+
+
+def follow_new_curve(optimizer, schedule, warm_up):
+    """After a change of epochs: the rates restored are the old curve's."""
+    if isinstance(schedule, optim.ReduceLROnPlateau):
+        return
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"]
+        for curve in (schedule, warm_up) if warm_up else (schedule,):
+            group["lr"] *= curve.factor(curve.t)
 
 
 def describe(model, loaders, batch_size):
