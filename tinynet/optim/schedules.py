@@ -23,7 +23,8 @@ class Schedule:
     def factor(self, t):
         raise NotImplementedError
 
-    def step(self):
+    def step(self, metric=None):
+        """Moves on to the next t. metric: read by ReduceLROnPlateau only, so that all schedules are called alike."""
         self.t += 1
         before, now = self.factor(self.t - 1), self.factor(self.t)
         for group in self.optimizer.param_groups:
@@ -112,18 +113,8 @@ class ReduceLROnPlateau(Schedule):
     eps: smaller reductions are not made. The names are PyTorch's.
     """
 
-    def __init__(
-        self,
-        optimizer,
-        mode="min",
-        factor=0.1,
-        patience=10,
-        threshold=1e-4,
-        threshold_mode="rel",
-        cooldown=0,
-        min_lr=0.0,
-        eps=1e-8,
-    ):
+    def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel",
+                 cooldown=0, min_lr=0.0, eps=1e-8):
         if mode not in ("min", "max"):
             raise ValueError(f"ReduceLROnPlateau: mode must be 'min' or 'max', got {mode!r}")
         if threshold_mode not in ("rel", "abs"):
@@ -138,12 +129,14 @@ class ReduceLROnPlateau(Schedule):
         self.best, self.bad, self.cooling = None, 0, 0
         self.optimizer, self.t = optimizer, 0
 
-    def step(self, metrics):
-        """metrics: the number that is watched, after each epoch."""
+    def step(self, metric=None):
+        """metric: the number to watch, such as an epoch's validation error. Raises ValueError without one."""
+        if metric is None:
+            raise ValueError("ReduceLROnPlateau: step needs the metric that it watches, as in schedule.step(metric)")
         self.t += 1
-        metrics = float(metrics)
-        if self.is_better(metrics):
-            self.best, self.bad = metrics, 0
+        metric = float(metric)
+        if self.is_better(metric):
+            self.best, self.bad = metric, 0
         else:
             self.bad += 1
         if self.cooling > 0:
@@ -152,12 +145,12 @@ class ReduceLROnPlateau(Schedule):
             self.reduce()
             self.cooling, self.bad = self.cooldown, 0
 
-    def is_better(self, metrics):
+    def is_better(self, metric):
         if self.best is None:
-            return math.isfinite(metrics)
+            return math.isfinite(metric)
         margin = -self.threshold if self.mode == "min" else self.threshold
         bar = self.best * (1 + margin) if self.threshold_mode == "rel" else self.best + margin
-        return metrics < bar if self.mode == "min" else metrics > bar
+        return metric < bar if self.mode == "min" else metric > bar
 
     def reduce(self):
         groups = self.optimizer.param_groups
