@@ -14,7 +14,7 @@ def weight(dtype, device):  # fan_in 180, fan_out 540
 
 
 def check_uniform(weight, mean, std):
-    """All within the bounds, close to both, and spread evenly: the quarters are equally full."""
+    """All values are within the bounds, some close to each, and the four quarters hold equally many."""
     values = weight.numpy().astype(float)
     low, high = mean - math.sqrt(3) * std, mean + math.sqrt(3) * std
     width = high - low
@@ -26,7 +26,7 @@ def check_uniform(weight, mean, std):
 
 
 def check_normal(weight, mean, std):
-    """Mean, standard deviation, and how much lies within one standard deviation."""
+    """Mean, standard deviation, and the fraction within one standard deviation."""
     values = weight.numpy().astype(float)
     n = values.size
     assert abs(values.mean() - mean) < 4 * std / math.sqrt(n)

@@ -62,12 +62,12 @@ def test_module_list():
     assert len(layers) == 3
 
 
-def test_train_and_eval_reach_every_module():
-    net = Net()
+def test_train_and_eval_reach_every_module_inside_and_no_other():
+    net, other = Net(), Net()
     for switch, training in ((lambda: net, True), (net.eval, False), (net.train, True)):
         assert switch() is net
         assert all(module.training is training for module in net.modules())
-    assert nn.Module.training
+        assert all(module.training for module in [nn.Module, *other.modules()])
 
 
 def test_gradients_come_and_go(device):
@@ -85,20 +85,21 @@ def test_gradients_come_and_go(device):
     assert all(p is q for p, q in zip(parameters, net.parameters(), strict=True))  # moving keeps the objects
 
 
-MISUSES = [
-    (lambda: Net().sceond, AttributeError, r"'Net' object has no attribute 'sceond'"),
+BAD = [
+    (lambda: Net().sceond, AttributeError, "'Net' object has no attribute 'sceond'"),
     (lambda: list(Cut([nn.ReLU()]).parameters()), TypeError, "Cut.parts is a list that holds parameters or modules"),
     (lambda: list(Cut((nn.ReLU(),)).parameters()), TypeError, "Cut.parts is a tuple that holds parameters or modules"),
-    (lambda: nn.ModuleList().append(1), TypeError, r"ModuleList holds modules, got int"),
-    (lambda: Cut(None)(tinynet.tensor([1.0])), NotImplementedError, r"Cut defines no forward"),
-    (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, r"Conv2d: groups=2 must divide in_channels=3"),
+    (lambda: nn.ModuleList().append(1), TypeError, "ModuleList holds modules, got int"),
+    (lambda: Cut(None)(tinynet.tensor([1.0])), NotImplementedError, "Cut defines no forward"),
+    (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "Conv2d: groups=2 must divide in_channels=3 and out_channels=4"),
+    (lambda: nn.Conv2d(4, 3, 3, groups=2), ValueError, "Conv2d: groups=2 must divide in_channels=4 and out_channels=3"),
 ]
 
 
-@pytest.mark.parametrize("misuse, error, message", MISUSES)
-def test_misuse_is_named(misuse, error, message):
+@pytest.mark.parametrize("bad, error, message", BAD)
+def test_bad_use_is_named(bad, error, message):
     with pytest.raises(error, match=message):
-        misuse()
+        bad()
 
 
 def test_repr():
@@ -243,7 +244,8 @@ def test_default_weights_spread_evenly_as_pytorchs(make):
     layer = make()
     bound = 1 / np.sqrt(np.prod(layer.weight.shape[1:]))
     for p in layer.parameters():
-        assert 0.8 * bound < np.abs(p.data).max() <= bound * (1 + 1e-6)
+        for end in (-p.data.min(), p.data.max()):
+            assert 0.8 * bound < end <= bound * (1 + 1e-6)
     assert abs(layer.weight.data.std() - bound / np.sqrt(3)) < 0.05 * bound
     tinynet.manual_seed(1)
     np.testing.assert_equal(make().state_dict(), layer.state_dict())

@@ -7,7 +7,7 @@ import tinynet
 from tinynet import nn, optim
 
 SHAPES = [(4, 3), (5,), (2, 3, 2), ()]
-BIG = (200, 170)  # past the size where updates are cut into blocks
+BIG = (200, 170)  # large enough for updates to run in blocks
 
 CASES = [
     ("SGD", dict(lr=0.1)),
@@ -57,8 +57,8 @@ def test_step_by_step_as_pytorch(torch, rng, dtype, device, name, how, grouped):
     for t in range(6):
         gradients = draw(rng, shapes)
         if t == 0:
-            gradients[1] = None  # joins later
-        if t == 3:  # a schedule's doing
+            gradients[1] = None  # has no gradient yet
+        if t == 3:  # as a schedule would
             for group in [*a.param_groups, *b.param_groups]:
                 group["lr"] *= 0.1
         for their, g in zip(theirs, gradients, strict=True):
@@ -219,7 +219,7 @@ BAD = [
     (lambda p: optim.SGD([p], 0.1, -0.9), ValueError, r"SGD: momentum must be 0 or more, got -0.9"),
     (lambda p: optim.SGD([p], 0.1, nesterov=True), ValueError,
      r"SGD: nesterov needs momentum above 0 and dampening 0"),
-    (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, r"Adam: betas must be from 0 to below 1, got"),
+    (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, r"Adam: betas must be at least 0 and below 1, got"),
     (lambda p: optim.Adam([p], eps=-1), ValueError, r"Adam: eps must be 0 or more, got -1"),
 ]
 
