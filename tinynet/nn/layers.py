@@ -1,7 +1,7 @@
-"""Layers as modules: each owns its parameters and hands its input to the function of its name.
+"""Layers as modules: each owns its parameters and passes its input to the function of the same name.
 
-The maths is in tinynet/ops/; arguments, parameter names and shapes are PyTorch's. Weights start as
-PyTorch's do: evenly spread within 1 / sqrt(fan_in) of 0, biases likewise.
+The maths is in tinynet/ops/; arguments, parameter names and shapes are PyTorch's. Weights and biases
+start as PyTorch's do: uniform between -1 / sqrt(fan_in) and 1 / sqrt(fan_in).
 """
 
 import math
@@ -20,7 +20,7 @@ def new_parameter(*shape):
 
 
 def initialize(weight, bias):
-    """PyTorch's default: kaiming_uniform_ with a = sqrt(5) is +-1 / sqrt(fan_in)."""
+    """PyTorch's default: kaiming_uniform_ with a = sqrt(5) is uniform within +-1 / sqrt(fan_in)."""
     init.kaiming_uniform_(weight, a=math.sqrt(5))
     if bias is not None:
         bound = 1 / math.sqrt(init.fans(weight)[0])
@@ -43,20 +43,11 @@ class Linear(Module):
 
 class Conv2d(Module):
     def __init__(
-        self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups=1,
-        bias=True,
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True
     ):
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
-                f"Conv2d: groups={groups} must divide in_channels={in_channels} and "
-                f"out_channels={out_channels}"
+                f"Conv2d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
             )
         R, S = pair("Conv2d", "kernel_size", kernel_size, 1)
         K, C = out_channels, in_channels
@@ -66,9 +57,7 @@ class Conv2d(Module):
         initialize(self.weight, self.bias)
 
     def forward(self, x):  # (N, C, H, W) -> (N, K, P, Q)
-        return F.conv2d(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self):
         K, C, *kernel = self.weight.shape
@@ -133,9 +122,7 @@ class MaxPool2d(Module):
         self.dilation, self.ceil_mode = dilation, ceil_mode
 
     def forward(self, x):  # (N, C, H, W) -> (N, C, P, Q)
-        return F.max_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
+        return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def extra_repr(self):
         return (
@@ -145,16 +132,12 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
-    def __init__(
-        self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
-    ):
+    def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, x):  # (N, C, H, W) -> (N, C, P, Q)
-        return F.avg_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
-        )
+        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
     def extra_repr(self):
         return (
@@ -182,9 +165,7 @@ class LocalResponseNorm(Module):
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k, self.groups)
 
     def extra_repr(self):
-        return (
-            f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}, groups={self.groups}"
-        )
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}, groups={self.groups}"
 
 
 class Dropout(Module):
@@ -222,9 +203,7 @@ class CrossEntropyLoss(Module):
         self.reduction, self.label_smoothing = reduction, label_smoothing
 
     def forward(self, input, target):
-        return F.cross_entropy(
-            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
-        )
+        return F.cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
 class NLLLoss(Module):

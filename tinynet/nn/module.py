@@ -1,14 +1,14 @@
-"""Modules: objects that own parameters, and find them again by walking their own attributes.
+"""Modules: objects that own parameters and find them by walking their own attributes.
 
     class Net(Module):
         def __init__(self):
-            self.conv = Conv2d(3, 8, 3)     # attributes are the only registration there is
+            self.conv = Conv2d(3, 8, 3)     # assigning an attribute is all the registration there is
             self.fc = Linear(8, 10)
 
         def forward(self, x): ...
 
-A parameter's name is the path to it, `conv.weight`, and the order is the order of assignment.
-There is no other machinery: `vars(module)` is Python's own dictionary of what was assigned.
+A parameter's name is the path to it, `conv.weight`, and parameters come in the order of assignment.
+There is no other machinery: `vars(module)` is Python's own dictionary of the attributes.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from tinynet.backend import to_device, use_device
 
 
 class Parameter(Tensor):
-    """A tensor that a module owns and an optimizer changes. data: an array, or a tensor's array."""
+    """A tensor that a module owns and an optimizer updates. data: an array, or a tensor whose array to use."""
 
     __slots__ = ()
 
@@ -27,9 +27,9 @@ class Parameter(Tensor):
 
 
 class Module:
-    """Base of all layers and models: define forward, and assign parameters and modules to self."""
+    """Base class of all layers and models: define forward, and assign parameters and modules to self."""
 
-    training = True  # what dropout asks; train() and eval() set it
+    training = True  # read by dropout, set by train() and eval()
 
     def forward(self, *inputs):
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
@@ -40,30 +40,28 @@ class Module:
     # -------------------------------------------------------------------- what a module holds
 
     def members(self):
-        """(name, value) of the attributes that are parameters or modules, in definition order."""
+        """(name, value) for each attribute that is a parameter or a module, in order of assignment."""
         for name, value in vars(self).items():
             if isinstance(value, Parameter | Module):
                 yield name, value
-            elif isinstance(value, list | tuple) and any(
-                isinstance(v, Parameter | Module) for v in value
-            ):
+            elif isinstance(value, list | tuple) and any(isinstance(v, Parameter | Module) for v in value):
                 raise TypeError(
                     f"{type(self).__name__}.{name} is a {type(value).__name__} that holds "
                     "parameters or modules, where they would not be found; use a ModuleList"
                 )
 
     def named_modules(self, prefix=""):
-        """(path, module) of this module, whose path is `prefix`, and of all modules inside it."""
+        """(path, module) for this module, whose path is `prefix`, and for all modules inside it."""
         yield prefix, self
         for name, value in self.members():
             if isinstance(value, Module):
-                yield from value.named_modules(join(prefix, name))
+                yield from value.named_modules(subpath(prefix, name))
 
     def modules(self):
         return (module for _, module in self.named_modules())
 
     def named_parameters(self, prefix=""):
-        """(path, parameter) of all parameters in here; one that is shared comes once."""
+        """(path, parameter) for each parameter inside; a shared one comes once, under its first path."""
         seen = set()
         for path, parameter in self._all_parameters(prefix):
             if parameter not in seen:
@@ -73,35 +71,35 @@ class Module:
     def _all_parameters(self, prefix):
         for name, value in self.members():
             if isinstance(value, Parameter):
-                yield join(prefix, name), value
+                yield subpath(prefix, name), value
             else:
-                yield from value._all_parameters(join(prefix, name))
+                yield from value._all_parameters(subpath(prefix, name))
 
     def parameters(self):
         return (parameter for _, parameter in self.named_parameters())
 
     def named_arrays(self, prefix=""):
-        """(path, [parameters that, joined along axis 0, are the array of that name]).
+        """(path, parameters): the parameters that, concatenated along axis 0, are the array of that name.
 
-        Here one parameter a name. A module whose parts lie on several devices overrides this and
-        is then saved and loaded as if it were whole.
+        By default there is one parameter per name. A module with parts on several devices overrides
+        this, and is then saved and loaded as if it were whole.
         """
         for name, value in self.members():
             if isinstance(value, Parameter):
-                yield join(prefix, name), [value]
+                yield subpath(prefix, name), [value]
             else:
-                yield from value.named_arrays(join(prefix, name))
+                yield from value.named_arrays(subpath(prefix, name))
 
     # ------------------------------------------------------------------------- what it can do
 
     def train(self, mode=True):
-        """Training mode for this module and all inside it. Returns self."""
+        """Put this module and all modules inside it into training mode. Returns self."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self):
-        """Evaluation mode: dropout lets everything pass. Returns self."""
+        """Put them into evaluation mode, in which dropout does nothing. Returns self."""
         return self.train(False)
 
     def zero_grad(self):
@@ -109,10 +107,10 @@ class Module:
             parameter.grad = None
 
     def to(self, device):
-        """Move all parameters, and their gradients, to `device`. Returns self.
+        """Move all parameters and their gradients to `device`. Returns self.
 
-        The Parameter objects stay the same, so an optimizer made before still holds them; but make
-        it after: what it has gathered (velocity) does not move along.
+        The Parameter objects stay the same, so an existing optimizer still holds them, but its state
+        (velocity) stays on the old device: make the optimizer after the move.
         """
         for parameter in self.parameters():
             parameter.data = to_device(parameter.data, device)
@@ -125,8 +123,9 @@ class Module:
     def state_dict(self, of=lambda parameter: parameter.data):
         """{path: NumPy array}, copies.
 
-        of: which array of a parameter, or None to leave it out. An optimizer's velocity is saved under the same names by
-        the same walk: `of=lambda parameter: optimizer.state[parameter]["velocity"]`.
+        of: a function that returns the array to save for a parameter, or None to leave it out. For instance, an
+        optimizer's velocity is saved under the same names by
+        `of=lambda parameter: optimizer.state[parameter]["velocity"]`.
         """
         named = {path: [of(parameter) for parameter in parts] for path, parts in self.named_arrays()}
         return {
@@ -136,10 +135,11 @@ class Module:
         }
 
     def load_state_dict(self, arrays, into=None, strict=True):
-        """Take the arrays that state_dict gave, by name. Nothing changes unless all of them fit.
+        """Load arrays that state_dict returned, by name. Nothing changes unless all of them fit.
 
-        into: a function (parameter, array) that stores one; by default it overwrites the parameter's data. strict=False:
-        names may be missing. Raises ValueError with all names that are missing, unexpected, or of another shape.
+        into: a function (parameter, array) that stores one array; by default it overwrites the parameter's data.
+        strict=False: names may be missing. Raises ValueError that lists every name that is missing or unexpected, and
+        every array of the wrong shape.
         """
         named = dict(self.named_arrays())
         wrong = [f"missing: {path}" for path in named if strict and path not in arrays]
@@ -149,10 +149,8 @@ class Module:
             if path in arrays and got != expected:
                 wrong.append(f"{path}: got shape {got}, expected {expected}")
         if wrong:
-            raise ValueError(
-                f"load_state_dict: these arrays do not fit {type(self).__name__}\n  "
-                + "\n  ".join(wrong)
-            )
+            lines = [f"load_state_dict: these arrays do not fit {type(self).__name__}", *wrong]
+            raise ValueError("\n  ".join(lines))
         for path, array in arrays.items():
             for parameter, piece in zip(named[path], cut(array, named[path]), strict=True):
                 (into or overwrite)(parameter, piece)
@@ -160,7 +158,7 @@ class Module:
     # -------------------------------------------------------------------------------- printing
 
     def extra_repr(self):
-        """What stands between the brackets of a module without modules inside."""
+        """What repr shows between the parentheses of a module that contains no other modules."""
         return ""
 
     def __repr__(self):
@@ -172,7 +170,7 @@ class Module:
 
 
 class ModuleList(Module):
-    """Modules in a row, named 0, 1, 2, ...: iterate, index, len, append."""
+    """A list of modules, named 0, 1, 2, ...: iterate, index, len, append."""
 
     def __init__(self, modules=()):
         for module in modules:
@@ -180,9 +178,7 @@ class ModuleList(Module):
 
     def append(self, module):
         if not isinstance(module, Module):
-            raise TypeError(
-                f"{type(self).__name__} holds modules, got {type(module).__name__}"
-            )
+            raise TypeError(f"{type(self).__name__} holds modules, got {type(module).__name__}")
         setattr(self, str(len(self)), module)
 
     def __iter__(self):
@@ -210,12 +206,12 @@ class Sequential(ModuleList):
 # ----------------------------------------------------------------------------- helpers
 
 
-def join(prefix, name):
+def subpath(prefix, name):
     return f"{prefix}.{name}" if prefix else name
 
 
 def whole(parts):
-    """One array of the parts, a copy."""
+    """The parts concatenated into one array, a copy."""
     return np.concatenate(parts) if len(parts) > 1 else np.array(parts[0])
 
 
@@ -226,7 +222,7 @@ def whole_shape(parts):
 
 
 def cut(array, parts):
-    """The pieces of `array` that belong to each of `parts`: the opposite of `whole`."""
+    """The slice of `array` that belongs to each of `parts`: the inverse of `whole`."""
     if len(parts) == 1:
         return [array]
     ends = np.cumsum([len(part) for part in parts])

@@ -1,4 +1,4 @@
-"""Optimizers, which change parameters by their gradients, and schedules of the learning rate."""
+"""Optimizers, which update parameters from their gradients, and learning rate schedules."""
 
 from tinynet.optim.adam import Adam
 from tinynet.optim.optimizer import Optimizer

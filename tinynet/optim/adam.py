@@ -7,10 +7,10 @@ With g the gradient, plus weight_decay * w, and running means of it and of its s
 
     w <- w - lr * (mean / (1 - b1^t)) / (sqrt(square / (1 - b2^t)) + eps)
 
-Both means start at 0 and are too small at first: after t steps the weights of all gradients so far
-add up to (1 - b) * (1 + b + ... + b^(t-1)) = 1 - b^t, so dividing by that makes means of them.
-mean / sqrt(square) is about +-1 while a gradient keeps its sign, whatever its size: lr is close to
-the length of a step.
+Both means start at 0 and are too small at first: after t steps the coefficients of all gradients so
+far sum to (1 - b) * (1 + b + ... + b^(t-1)) = 1 - b^t, so dividing by that makes them true averages.
+As long as a weight's gradient stays about the same, mean / sqrt(square) is about +-1 whatever the
+gradient's size: lr is roughly how far the weight moves in one step.
 """
 
 import math
@@ -20,7 +20,7 @@ from tinynet.optim.optimizer import Optimizer, zeros_like
 
 
 class Adam(Optimizer):
-    """Arguments as PyTorch's, amsgrad left out. Weight decay is added to the gradient."""
+    """Arguments are PyTorch's, without amsgrad. Weight decay is added to the gradient."""
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
@@ -28,7 +28,7 @@ class Adam(Optimizer):
     def check(self, group):
         super().check(group)
         if not all(0 <= beta < 1 for beta in group["betas"]):
-            raise ValueError(f"Adam: betas must be from 0 to below 1, got {group['betas']}")
+            raise ValueError(f"Adam: betas must be at least 0 and below 1, got {group['betas']}")
         if not group["eps"] >= 0:
             raise ValueError(f"Adam: eps must be 0 or more, got {group['eps']}")
 

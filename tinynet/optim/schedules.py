@@ -1,19 +1,20 @@
-"""Schedules: how the learning rate changes while training goes on.
+"""Schedules: how the learning rate changes during training.
 
-A schedule is a factor for each time t = 0, 1, 2, ... (epochs, or steps: whenever step() is called).
-At t = 0 the rate is initial rate * factor(0); step() multiplies it by factor(t) / factor(t - 1).
+A schedule is a factor for each time t = 0, 1, 2, ..., the number of calls of step(): once per epoch, or
+once per batch. At t = 0 the rate is initial rate * factor(0); step() multiplies it by
+factor(t) / factor(t - 1).
 
-Because schedules multiply, all groups keep the ratio of their rates (biases at twice the rate of
-weights stay there), and several schedules can drive one optimizer: LinearWarmup with StepLR, say.
+Because schedules multiply, all groups keep the ratio of their rates (biases at twice the rate of the
+weights stay so), and several schedules can drive one optimizer: LinearWarmup with StepLR, say.
 
-state_dict() is JSON; loading it into the same schedule of the same optimizer goes on exactly.
+state_dict() can be written as JSON; loaded into the same schedule of the same optimizer, it continues exactly.
 """
 
 import math
 
 
 class Schedule:
-    """Base: define factor(t)."""
+    """Base class: define factor(t)."""
 
     def __init__(self, optimizer):
         self.optimizer, self.t = optimizer, 0
@@ -23,11 +24,12 @@ class Schedule:
     def factor(self, t):
         raise NotImplementedError
 
-    def step(self):
+    def step(self, metric=None):
+        """Go on to the next t. metric: only ReduceLROnPlateau uses it; all take it, so that all are called alike."""
         self.t += 1
         before, now = self.factor(self.t - 1), self.factor(self.t)
         for group in self.optimizer.param_groups:
-            if before == 0:  # nothing is left to multiply
+            if before == 0:  # 0 times anything stays 0
                 group["lr"] = group["initial_lr"] * now
             else:
                 group["lr"] *= now / before
@@ -49,7 +51,7 @@ class Schedule:
 
 
 class StepLR(Schedule):
-    """Times gamma every step_size."""
+    """Multiply the rate by gamma every step_size steps."""
 
     def __init__(self, optimizer, step_size, gamma=0.1):
         self.step_size, self.gamma = at_least("StepLR", "step_size", step_size, 1), gamma
@@ -60,7 +62,7 @@ class StepLR(Schedule):
 
 
 class MultiStepLR(Schedule):
-    """Times gamma at each of the milestones."""
+    """Multiply the rate by gamma at each of the milestones."""
 
     def __init__(self, optimizer, milestones, gamma=0.1):
         self.milestones, self.gamma = sorted(milestones), gamma
@@ -71,9 +73,9 @@ class MultiStepLR(Schedule):
 
 
 class CosineAnnealingLR(Schedule):
-    """From the initial rate down to eta_min along half a cosine, T_max long (and up again after).
+    """From the initial rate down to eta_min along half a cosine, in T_max steps (then up again).
 
-    eta_min is the first group's; the others keep their ratio to it.
+    eta_min is for the first group; the others keep their ratio to it.
     """
 
     def __init__(self, optimizer, T_max, eta_min=0.0):
@@ -86,7 +88,7 @@ class CosineAnnealingLR(Schedule):
 
 
 class LinearWarmup(Schedule):
-    """A straight line from start_factor to end_factor, total_iters long (PyTorch's LinearLR)."""
+    """A straight line from start_factor to end_factor, in total_iters steps (PyTorch's LinearLR)."""
 
     def __init__(self, optimizer, start_factor=1 / 3, end_factor=1.0, total_iters=5):
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
@@ -104,26 +106,16 @@ class LinearWarmup(Schedule):
 
 
 class ReduceLROnPlateau(Schedule):
-    """Times `factor` when a metric has not become better for more than `patience` steps.
+    """Multiply the rate by `factor` when a metric has not improved for more than `patience` steps.
 
-    mode: "min" (an error) or "max" (an accuracy). threshold: what counts as better: by that part of
-    the best so far (threshold_mode="rel"), or by that much ("abs"). cooldown: steps after a
-    reduction that count for nothing. min_lr: the first group's floor, the others keep their ratio.
-    eps: smaller reductions are not made. The names are PyTorch's.
+    mode: "min" for an error, "max" for an accuracy. threshold: the least improvement that counts, as a
+    fraction of the best so far (threshold_mode="rel") or as a difference ("abs"). cooldown: how many steps
+    after a reduction are not counted as bad. min_lr: the first group's lowest rate; the others keep their
+    ratio to it. eps: a reduction by no more than this is not made. The names are PyTorch's.
     """
 
-    def __init__(
-        self,
-        optimizer,
-        mode="min",
-        factor=0.1,
-        patience=10,
-        threshold=1e-4,
-        threshold_mode="rel",
-        cooldown=0,
-        min_lr=0.0,
-        eps=1e-8,
-    ):
+    def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel",
+                 cooldown=0, min_lr=0.0, eps=1e-8):
         if mode not in ("min", "max"):
             raise ValueError(f"ReduceLROnPlateau: mode must be 'min' or 'max', got {mode!r}")
         if threshold_mode not in ("rel", "abs"):
@@ -138,12 +130,14 @@ class ReduceLROnPlateau(Schedule):
         self.best, self.bad, self.cooling = None, 0, 0
         self.optimizer, self.t = optimizer, 0
 
-    def step(self, metrics):
-        """metrics: the number that is watched, after each epoch."""
+    def step(self, metric=None):
+        """metric: the number to watch, such as an epoch's validation error. Raises ValueError if it is None."""
+        if metric is None:
+            raise ValueError("ReduceLROnPlateau: step needs the metric that it watches, as in schedule.step(metric)")
         self.t += 1
-        metrics = float(metrics)
-        if self.is_better(metrics):
-            self.best, self.bad = metrics, 0
+        metric = float(metric)
+        if self.is_better(metric):
+            self.best, self.bad = metric, 0
         else:
             self.bad += 1
         if self.cooling > 0:
@@ -152,12 +146,12 @@ class ReduceLROnPlateau(Schedule):
             self.reduce()
             self.cooling, self.bad = self.cooldown, 0
 
-    def is_better(self, metrics):
+    def is_better(self, metric):
         if self.best is None:
-            return math.isfinite(metrics)
+            return math.isfinite(metric)
         margin = -self.threshold if self.mode == "min" else self.threshold
         bar = self.best * (1 + margin) if self.threshold_mode == "rel" else self.best + margin
-        return metrics < bar if self.mode == "min" else metrics > bar
+        return metric < bar if self.mode == "min" else metric > bar
 
     def reduce(self):
         groups = self.optimizer.param_groups

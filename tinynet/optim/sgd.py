@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum, in the two forms that are in use.
+"""Stochastic gradient descent with momentum, in the two forms in use.
 
 With g the gradient, w the weight, v its velocity, m the momentum, wd the weight decay:
 
@@ -7,11 +7,11 @@ With g the gradient, w the weight, v its velocity, m the momentum, wd the weight
     v <- m * v + g + wd * w                  v <- m * v - lr * wd * w - lr * g
     w <- w - lr * v                          w <- w + v
 
-While lr stays the same, the two walk the same path: the right v is -lr times the left one. They
-part when lr changes. On the right each gradient entered v at the rate of its day, and a velocity
-gathered at the old rate coasts on at the old size, dying away by m a step; on the left all of v is
-scaled by the new rate at once. After lr / 10 with m = 0.9 the right side's next step is nearly ten
-times the left's, and over some 20 steps (0.9^20 = 0.12) they come together again.
+As long as lr stays the same, both make the same steps: the right v is -lr times the left one. They
+differ once lr changes. On the right each gradient entered v with the lr of its time, so a velocity
+built up at the old lr keeps its size and decays by a factor of m per step; on the left all of v is
+scaled by the new lr at once. After lr is divided by 10, with m = 0.9, the right side's next step is
+nearly ten times the left's, and over some 20 steps (0.9^20 = 0.12) the difference dies away.
 """
 
 from tinynet import kernels
@@ -22,19 +22,13 @@ from tinynet.optim.optimizer import Optimizer, zeros_like
 class SGD(Optimizer):
     """v <- m * v + (1 - dampening) * (g + wd * w);   w <- w - lr * v.
 
-    The very first v is g + wd * w, undamped. nesterov: step by g + wd * w + m * v in place of v,
-    a look ahead to where v will have led. Arguments as PyTorch's.
+    The very first v is g + wd * w, not dampened. nesterov: step by g + wd * w + m * v instead of v,
+    which looks ahead to where v is about to lead. Arguments are PyTorch's.
     """
 
-    def __init__(
-        self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False
-    ):
+    def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False):
         defaults = dict(
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
+            lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
         )
         super().__init__(params, defaults)
 
@@ -69,7 +63,7 @@ class SGD(Optimizer):
 
 
 class PaperSGD(Optimizer):
-    """v <- m * v - lr * wd * w - lr * g;   w <- w + v.   The rate sits inside the velocity."""
+    """v <- m * v - lr * wd * w - lr * g;   w <- w + v.   The learning rate is inside v."""
 
     def __init__(self, params, lr, momentum=0.9, weight_decay=0.0005):
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
