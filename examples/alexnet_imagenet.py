@@ -26,33 +26,32 @@ from tinynet.training import option
 class Options:
     """What decides a run; the defaults are the quick preset."""
 
-    data: str = option("shapes", "a folder with train/<class>/ and val/<class>/; or shapes (drawn; the default), imagenette "
-                       "or cifar10 (downloaded)", may_change=True, may_differ=True)
+    data: str = option("shapes", "a folder with train/<class>/ and val/<class>/; or shapes (drawn; the default), "
+                       "imagenette or cifar10 (downloaded)", may_change=True, may_differ=True)
     preset: str = option("quick", "quick: for two cores (default); paper: the run of 2012", choices=["quick", "paper"])
-    devices: str = option("cpu,cpu", "one per column of channels, as in 2012 (default: cpu,cpu; with mpiexec cpu): cpu; "
-                          "cuda:0; emu:0, an emulated GPU; or two or four of a kind, such as cuda:0,cuda:1. With mpiexec, "
-                          "one list for each process of a machine: cuda:0/cuda:1", may_change=True, may_differ=True)
+    devices: str = option("cpu,cpu", "cpu; cuda:0; emu:0 (an emulated GPU: slow, to read kernels by); or one for each "
+                          "column of channels, as in 2012: cpu,cpu (default; with mpiexec cpu) or cuda:0,cuda:1; or "
+                          "four. With mpiexec, a list per process of a machine: cuda:0/cuda:1", may_change=True,
+                          may_differ=True)
     split_fc8: bool = option(False, "over the devices; else it is whole on the first", may_change=True)
-    parallel: str = option("data", "what the processes of mpiexec share: the batch (default), or the batch in the "
-                           "convolutions and the units in the fully connected layers", choices=["data", "hybrid"],
-                           may_change=True)
-    timeout: float = option(45.0, "how long processes wait for one that does not answer", above=0, metavar="SECONDS",
-                            may_change=True)
+    parallel: str = option("data", "what processes of mpiexec share: the batch (default); or the batch in convolutions "
+                           "and the units in fully connected layers", choices=["data", "hybrid"], may_change=True)
+    timeout: float = option(45.0, "for processes that do not answer", metavar="SECONDS", above=0, may_change=True)
     recipe: str = option("he", "initial weights, biases, LRN constants, input scale, rates", choices=list(RECIPES))
     schedule: str = option("cosine", "how the rate falls", choices=["plateau", "step", "cosine"])
     epochs: int = option(40, above=0, may_change=True)
-    batch_size: int = option(64, above=0)
+    batch_size: int = option(64, "of all processes together", above=0)
     lr: float = option(0.01, "rate at the start (default: the recipe's)", above=0)
     scale_lr: bool = option(False, "times batch size / 128: linear scaling")
-    warm_up: int = option(0, "during which the rate rises to its start in a straight line", above=0, metavar="EPOCHS")
+    warm_up: int = option(0, "during which the rate rises to its start in a straight line", metavar="EPOCHS", above=0)
     width: float = option(0.5, "times the paper's number of channels", above=0)
     image_size: int = option(112, "side of the square crops, in pixels", above=0)
-    outputs: int = option(0, "at least so many, of which the first are the data's classes", least=0)
+    outputs: int = option(0, "of the network, at least; the first are the data's classes", least=0)
     seed: int = option(1, least=0)
     workers: int = option(2, "threads that load images", above=0, may_change=True, may_differ=True)
     strict: bool = option(False, "stop at the first unreadable image", may_change=True)
-    checkpoint_every: int = option(1000, "besides those at the ends of epochs", above=0, metavar="STEPS", may_change=True)
-    stop_after: int = option(0, "save and exit after so many steps in all", above=0, metavar="STEPS", may_change=True)
+    checkpoint_every: int = option(1000, "besides the ends of epochs", metavar="STEPS", above=0, may_change=True)
+    stop_after: int = option(0, "save and exit after so many steps in all", metavar="STEPS", above=0, may_change=True)
 
 
 # Quick is for two cores: half the width, a quarter of the pixels, He's initial weights, a rate that falls along a
@@ -93,8 +92,7 @@ def make_loaders(options, ranks, train, val, side, saved, device):
 
     return SimpleNamespace(
         train=load(train, data.RandomHorizontalFlip(), statistics.colors, crop=data.RandomCrop(size), shuffle=True),
-        center=load(val, crop=data.CenterCrop(size)),
-        ten_crop=load(val, data.TenCrop(size), crops=10),
+        val={"center crop": load(val, crop=data.CenterCrop(size)), "ten-crop": load(val, data.TenCrop(size), crops=10)},
         plain=data.Compose([data.CenterCrop(size), *normalize]), statistics=statistics, prefetcher=prefetcher,
     )
 
@@ -132,7 +130,7 @@ def make_optimizer(options, model, steps_per_epoch):
 # -------------------------------------------------------------------------------------- training
 
 
-def train_epoch(loader, model, optimizer, data_parallel, prefetcher, record, after_step):
+def train_epoch(loader, model, optimizer, data_parallel, prefetcher, progress, after_step):
     """Forward, loss, backward, update: once for every batch."""
     model.train()
     for images, labels in loader:
@@ -141,7 +139,7 @@ def train_epoch(loader, model, optimizer, data_parallel, prefetcher, record, aft
             continue
         logits = model(tinynet.tensor(prefetcher(images)))
         loss = F.cross_entropy(logits, labels, reduction="sum") / n
-        record(loss, logits, labels, n, images)  # a loss that is not finite stops the run before the update
+        progress.record(loss, logits, labels, n, images)  # a loss that is not finite stops the run before the update
         data_parallel.backward(loss)  # sums gradients over the ranks while it goes on
         optimizer.step()
         optimizer.zero_grad()
@@ -154,9 +152,10 @@ def train(options, ranks, model, loaders, saved, out):
     interrupts = training.Interrupts(ranks)
     data_parallel = parallel.DataParallel(model, ranks, interrupts.sync)
     progress = training.Progress(ranks, loaders.train, optimizer, model, options.epochs)
-    parts = dict(model=model, optimizer=optimizer, schedule=schedule, warm_up=warm_up, loader=loaders.train, progress=progress)
-    folder = training.start(options, ranks, loaders, saved, out, **parts)
-    checkpoint = training.Checkpoint(folder / "checkpoint.safetensors", ranks, **parts, statistics=loaders.statistics)
+    parts = dict(model=model, optimizer=optimizer, schedule=schedule, warm_up=warm_up, loader=loaders.train)
+    folder = training.start(options, ranks, loaders, saved, out, **parts, progress=progress)
+    parts |= dict(progress=progress, statistics=loaders.statistics)
+    checkpoint = training.Checkpoint(folder / "checkpoint.safetensors", ranks, **parts)
     interrupts.listen()
 
     def save(stop=None):
@@ -181,26 +180,19 @@ def train(options, ranks, model, loaders, saved, out):
     with progress.writing(folder / "metrics.csv"):
         while progress.evaluated < options.epochs:
             if loaders.train.epoch == progress.evaluated:  # else the run was stopped during this evaluation
-                train_epoch(loaders.train, model, optimizer, data_parallel, loaders.prefetcher, progress.record, after_step)
-            result = training.evaluate(model, loaders.center, ranks, after_batch)
+                train_epoch(loaders.train, model, optimizer, data_parallel, loaders.prefetcher, progress, after_step)
+            result = training.evaluate(model, loaders.val["center crop"], ranks, after_batch)
             progress.end_epoch(result)
             schedule.step(1 - result["top1"])
             save()
-    return folder, progress.metrics, list(results(model, loaders, ranks, after_batch))
-
-
-def results(model, loaders, ranks, after_batch=lambda count: None):
-    """The lines that a run ends with."""
-    for name, loader in (("center crop", loaders.center), ("ten-crop", loaders.ten_crop)):
-        result = training.evaluate(model, loader, ranks, after_batch)
-        yield f"{name}: top-1 {100 * result['top1']:.1f} % top-5 {100 * result['top5']:.1f} %"
+    return folder, progress.metrics, training.results(model, loaders.val, ranks, after_batch)
 
 
 # --------------------------------------------------------------------------------------- figures
 
 
 def draw_figures(folder, options, model, loaders, metrics):
-    size, train, val = options.image_size, loaders.train.dataset, loaders.center.dataset
+    size, train, val = options.image_size, loaders.train.dataset, loaders.val["center crop"].dataset
     about = f"AlexNet, {options.width:g} of its width, {size} x {size} pixels, recipe {options.recipe}"
     plot.curves(folder / "curves.png", metrics.rows, len(loaders.train), about)
     plot.filters(folder / "conv1.png", model.state_dict()["conv1.weight"], model.groups, f"conv1: {about}")
@@ -235,25 +227,20 @@ def main(ranks, argv=None):
         print("Training a small AlexNet on drawn shapes; on ImageNet: --data DIR --preset paper "
               "(DIR/train/<class>/*.JPEG, DIR/val/<class>/*.JPEG).", flush=True)
     options, saved, model, loaders = ranks.collectively(lambda: prepare(arguments, ranks))
-
-    def attempt(batch):
-        rate_0 = optim.SGD(model.parameters(), lr=0, momentum=0.9)
-        train_epoch([batch], model, rate_0, parallel.DataParallel(model), loaders.prefetcher, *[lambda *_: None] * 2)
-
     if arguments.evaluate:
         training.check_ranks_agree(ranks, options, loaders, model)
-        lines = list(results(model, loaders, ranks))
+        lines = training.results(model, loaders.val, ranks)
     else:
-        folder, metrics, lines = training.or_what_fits(
-            lambda: train(options, ranks, model, loaders, saved, arguments.out),
-            attempt if ranks.world_size == 1 else None, options, model,
-        )
-    training.report_skipped([loaders.train, loaders.center, loaders.ten_crop], ranks)
-    whole = model.whole()  # of a hybrid the weights of all ranks: they meet here
-    if ranks.rank == 0:
-        if not arguments.evaluate:
+        def run():
+            return train(options, ranks, model, loaders, saved, arguments.out)
+
+        folder, metrics, lines = training.or_what_fits(run, train_epoch, options, ranks, model, loaders)
+        whole = model.whole()  # the ranks of a hybrid meet here: each has a part of the weights
+        if ranks.rank == 0:
             draw_figures(folder, options, whole, loaders, metrics)
             print(f"in {folder}: checkpoint.safetensors, metrics.csv, config.json, curves.png, conv1.png, nearest.png")
+    training.report_skipped([loaders.train, *loaders.val.values()], ranks)
+    if ranks.rank == 0:
         print(*lines, sep="\n")
 
 

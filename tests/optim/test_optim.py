@@ -99,7 +99,7 @@ def test_paper_sgd_by_hand(device):
             v[i] = 0.5 * v[i] - 0.01 * lr * w[i] - lr * gradient[i]
             w[i] = w[i] + v[i]
         np.testing.assert_allclose(p.numpy(), w, rtol=1e-14)
-        np.testing.assert_allclose(tinynet.Tensor(optimizer.velocity(p)).numpy(), v, rtol=1e-13)
+        np.testing.assert_allclose(tinynet.Tensor(optimizer.state[p]["velocity"]).numpy(), v, rtol=1e-13)
 
 
 def test_both_forms_agree_until_the_rate_changes(rng):
@@ -112,8 +112,8 @@ def test_both_forms_agree_until_the_rate_changes(rng):
         step(paper, [gradient])
         step(sgd, [gradient])
         np.testing.assert_allclose(papers.data, pytorchs.data, rtol=1e-12)
-        np.testing.assert_allclose(paper.velocity(papers), -0.1 * sgd.velocity(pytorchs), rtol=1e-12)
-    before, coasting, gradient = papers.data.copy(), paper.velocity(papers).copy(), rng.standard_normal(5)
+        np.testing.assert_allclose(paper.state[papers]["velocity"], -0.1 * sgd.state[pytorchs]["velocity"], rtol=1e-12)
+    before, coasting, gradient = papers.data.copy(), paper.state[papers]["velocity"].copy(), rng.standard_normal(5)
     for optimizer in (paper, sgd):
         optimizer.param_groups[0]["lr"] = 0.01
         step(optimizer, [gradient])

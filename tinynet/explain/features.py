@@ -1,4 +1,4 @@
-"""What a network makes of pictures: the outputs of one layer, and which pictures they call alike (the paper, figure 4)."""
+"""What a network makes of pictures: one layer's outputs, and the nearest pictures by them (the paper, figure 4)."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from tinynet.explain.observe import observe
 
 
 def readable(images, transform, side, most):
-    """(index, transformed image) of up to `most` images, evenly spaced in the data set; unreadable ones are left out."""
+    """(index, transformed image) of up to `most` readable images, evenly spaced in the data set."""
     for i in np.linspace(0, len(images) - 1, min(most, len(images))).astype(int).tolist():
         try:
             yield i, transform(images.image(i, side))

@@ -79,11 +79,11 @@ def figure_2(classes):
 class AlexNet(nn.Module):
     """images (N, 3, size, size) -> logits (N, classes), on devices[0].
 
-    classes: number of outputs. devices: one or more, of one kind; each holds groups / len(devices) groups of channels,
-    or len(devices) / groups of them share a group, so one number must divide the other, and the number of devices the
-    outputs of each layer. width: multiplies every hidden layer's outputs (1.0: the paper's 60,965,224 parameters
-    at 1000 classes). image_size: of the square crops. recipe: a Recipe; sets LRN's constants and the initial weights, which
-    are drawn from the generator that tinynet.manual_seed seeds and do not depend on the number of devices. dropout:
+    classes: number of outputs. devices: one or more, of one kind; each holds groups / len(devices) channel groups,
+    or len(devices) / groups of them share a group: one number must divide the other, and the number of devices the
+    outputs of each layer. width: multiplies every hidden layer's outputs (1.0: the paper's 60,965,224 parameters at 1000
+    classes). image_size: of the square crops. recipe: a Recipe; sets LRN's constants and the initial weights, which are
+    drawn from the generator that tinynet.manual_seed seeds and do not depend on the number of devices. dropout:
     probability in fc6 and fc7. split_fc8: over the devices, like fc6 and fc7; else fc8 is whole on devices[0].
 
     layers: [(name, module)] in order; modules take and return lists, one tensor per device. Raises ValueError.
@@ -94,9 +94,9 @@ class AlexNet(nn.Module):
         self.devices, self.groups, self.image_size = tuple(devices), groups, image_size
         self.arguments = dict(classes=classes, devices=devices, groups=groups, width=width, image_size=image_size,
                               recipe=recipe, dropout=dropout, split_fc8=split_fc8)
-        hidden = {layer.name: max(round(layer.K * width / groups), 1) * groups for layer in figure_2(classes) if layer.K}
-        widths = hidden | {"fc8": classes}  # rounded so that the groups share them evenly
-        layers = [layer._replace(K=widths.get(layer.name, 0)) for layer in figure_2(classes)]
+        *hidden, fc8 = figure_2(classes)
+        widths = [layer.K and max(round(layer.K * width / groups), 1) * groups for layer in hidden]  # shared evenly
+        layers = [*(layer._replace(K=K) for layer, K in zip(hidden, widths, strict=True)), fc8]
         self.layers = place(layers, self.devices, groups, image_size, recipe, dropout, split_fc8)
         for name, module in self.layers:
             setattr(self, name, module)  # where Module finds the parameters

@@ -9,8 +9,8 @@ weights and do 8 % of the work. So each half is split in the way that moves fewe
     fully connected       model parallel: each rank has its own rows of each weight, and sees all images;
                           activations travel, gradients of weights (58.6 M numbers) never do
 
-Between the two, his scheme (b): the ranks take turns. In turn r, rank r broadcasts the last convolutional activations of
-its images, and all ranks compute their rows of fc6, fc7 and fc8 for these images, gathering the outputs after each
+Between the two, his scheme (b): the ranks take turns. In turn r, rank r broadcasts the last convolutional activations
+of its images, and all ranks compute their rows of fc6, fc7 and fc8 for these images, gathering the outputs after each
 layer. The next rank's activations travel meanwhile. Backward is the same in reverse: for each turn, rank r gets the
 sum of all ranks' cotangents for its activations.
 
@@ -29,8 +29,8 @@ class HybridAlexNet(nn.Module):
     """images of this rank (N_r, 3, size, size) -> their logits (N_r, classes). All ranks call it together.
 
     model: an AlexNet on one device, the same on all ranks; its weights are taken over. ranks: a parallel.Ranks.
-    state_dict() gives what this rank has; gather_state_dict() the whole network's arrays, as a checkpoint has them. Raises
-    ValueError for a model on several devices.
+    state_dict() gives what this rank has; gather_state_dict() the whole network's arrays, as a checkpoint has them.
+    Raises ValueError for a model on several devices.
     """
 
     def __init__(self, model, ranks):

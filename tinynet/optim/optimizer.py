@@ -119,7 +119,8 @@ class Optimizer:
                         f"expected {p.shape}"
                     )
         for group, hyper in zip(self.param_groups, groups, strict=True):
-            group.update({name: tuple(x) if isinstance(x, list) else x for name, x in hyper.items()})  # JSON has no tuples
+            # JSON has no tuples.
+            group.update({name: tuple(x) if isinstance(x, list) else x for name, x in hyper.items()})
         self.state = {
             p: {name: _loaded(value, p) for name, value in state.items()}
             for p, state in zip(parameters, states, strict=True)

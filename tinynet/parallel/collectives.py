@@ -241,7 +241,7 @@ def check_pieces(op, xs, axis):
 
 
 def check_devices(op, devices):
-    """Raise ValueError unless there is a device and all are of one kind: else copies would go through the host, unseen."""
+    """Raise ValueError unless all devices are of one kind: copies between kinds would go through the host, unseen."""
     kinds = {check_device(device).partition(":")[0]: device for device in reversed(devices)}
     if len(kinds) != 1:
         named = " and ".join(reversed(kinds.values())) or "none"

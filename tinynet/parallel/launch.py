@@ -1,7 +1,7 @@
 """The beginning and the end of a program that may run on several ranks: launch(main).
 
-Several ranks can fail together (all read the same bad option) or alone (one has a full disk, and the others wait for it).
-A program need not know: it raises RunError wherever something is wrong. Only here is it decided who says so:
+Several ranks can fail together (all read the same bad option) or alone (one has a full disk, and the others wait for
+it). A program need not know: it raises RunError wherever something is wrong. Only here is it decided who says so:
 
 - each rank that fails tells the others its line, and for a moment listens for theirs;
 - the lowest of those that failed prints the line, once: with the number of its rank, unless all ranks say the same;

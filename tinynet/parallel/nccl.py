@@ -1,7 +1,7 @@
 """NCCL: collectives between GPUs that no two ranks share, without the hosts, through cupyx.distributed.
 
-NCCL has a stream of its own on each GPU. Events order it after the kernels that made an array, and before those that use
-the result:
+NCCL has a stream of its own on each GPU. Events order it after the kernels that made an array, and before those that
+use the result:
 
     compute stream   ... writes x, event `ready` |  other work ...    | waits for `done`, uses x ...
     NCCL's stream           waits for `ready`    | all_reduce x, event `done` |

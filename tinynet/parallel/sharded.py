@@ -1,7 +1,7 @@
 """Layers with one part per device. They take and return lists: one tensor per device.
 
 The whole weight of a sharded layer is its parts' weights, concatenated along axis 0: the filters of a convolution, the
-outputs of a fully connected layer. state_dict shows that whole, so a checkpoint does not depend on the number of devices.
+outputs of a fully connected layer. state_dict shows that whole, so a checkpoint does not depend on the devices.
 """
 
 import math

@@ -11,7 +11,7 @@ out_of_memory  which batch would fit
 """
 
 from tinynet.training.checkpoint import Checkpoint, CheckpointError, load
-from tinynet.training.evaluate import evaluate
+from tinynet.training.evaluate import evaluate, results
 from tinynet.training.interrupts import Interrupts
 from tinynet.training.options import option, parse, resumed
 from tinynet.training.out_of_memory import or_what_fits
@@ -21,5 +21,5 @@ from tinynet.training.start import check_images, check_ranks_agree, set_up_proce
 
 __all__ = [
     "Checkpoint", "CheckpointError", "Interrupts", "Progress", "check_images", "check_ranks_agree", "evaluate", "load",
-    "option", "or_what_fits", "parse", "report_skipped", "resumed", "run_info", "set_up_process", "start",
+    "option", "or_what_fits", "parse", "report_skipped", "results", "resumed", "run_info", "set_up_process", "start",
 ]

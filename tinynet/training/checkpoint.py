@@ -34,7 +34,7 @@ class CheckpointError(RunError, ValueError):
 
 
 class Checkpoint:
-    """path: of the file. parts: `model`, and whatever else the run consists of (`optimizer`, `loader`, ...); None is left out.
+    """path: of the file. parts: `model`, and what else the run consists of (`optimizer`, `loader`, ...), or None.
 
     With ranks, all of them call save() at the same step: a HybridAlexNet's weights are spread over them. Rank 0 writes.
     """
@@ -45,10 +45,10 @@ class Checkpoint:
     def save(self, **info):
         """Replace the file, once the new one is whole. info: further values that JSON can hold.
 
-        Raises OSError if the disk is full or cannot be written to, and RunError if a weight is not finite; in both cases
-        the file stays as it was.
+        Raises OSError if the disk is full or cannot be written to, and RunError if a weight is not finite; then the
+        file stays as it was.
         """
-        self.ranks.all_gather_object("here")  # a rank that hangs is named now: nobody would be, while waiting for a GPU
+        self.ranks.all_gather_object("here")  # a rank that hangs is named now; while waiting for a GPU, it would not be
         if self.ranks.rank > 0 and not gathers(self.parts["model"]):
             return
         arrays, states = {}, {}
@@ -121,7 +121,7 @@ def as_os_error(error, path):
 
 
 class Saved(NamedTuple):
-    """A checkpoint's content. arrays: {part: {name: array}}. states: {part: the rest of its state}. info: the caller's."""
+    """A checkpoint's content. arrays: {part: {name: array}}. states: {part: the rest of its state}."""
 
     path: Path
     arrays: dict
@@ -215,6 +215,7 @@ def from_format_1(path, arrays, _, info):
         eigenvalues, eigenvectors = (np.array(x) for x in info.pop("colours"))
         arrays["statistics"] |= {"eigenvalues": eigenvalues, "eigenvectors": eigenvectors}
         step, schedule = info.pop("step"), info.pop("schedule")
-        states |= {"loader": info.pop("loader"), "schedule": schedule, "warm_up": {"t": step, "rates": schedule["rates"]}}
+        states |= {"loader": info.pop("loader"), "schedule": schedule}
+        states["warm_up"] = {"t": step, "rates": schedule["rates"]}
         states["progress"] = {"step": step, "evaluated": info.pop("evaluated")}
     return Saved(path, arrays, states, info)

@@ -8,9 +8,15 @@ from tinynet.errors import RunError
 from tinynet.metrics import topk_correct
 
 
+def results(model, loaders, ranks, after_batch=lambda count: None):
+    """The lines that a run ends with. loaders: {name: loader}."""
+    all_results = {name: evaluate(model, loader, ranks, after_batch) for name, loader in loaders.items()}
+    return [f"{name}: top-1 {100 * r['top1']:.1f} % top-5 {100 * r['top5']:.1f} %" for name, r in all_results.items()]
+
+
 @tinynet.no_grad()
 def evaluate(model, loader, ranks, after_batch=lambda count: None):
-    """{"loss", "top1", "top5"}: means over all images on all ranks. Of several crops per image, the softmaxes are averaged.
+    """{"loss", "top1", "top5"}: means over the images of all ranks. The softmaxes of several crops are averaged.
 
     after_batch(n): called after each batch of n images of this rank.
     """

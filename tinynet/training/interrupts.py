@@ -21,7 +21,7 @@ class Interrupts:
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
 
     def sync(self, count):
-        """[the count of rank 0, of rank 1, ...]: what one rank has received counts for all from here on, and not before."""
+        """[the count of rank 0, of rank 1, ...]. What one rank has received counts for all from here on."""
         everyone = self.ranks.all_gather_object([count, *self.received])
         for number in (number for _, *numbers in everyone for number in numbers):
             self.name, self.exit_code = signal.Signals(number).name, 128 + number

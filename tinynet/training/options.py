@@ -18,7 +18,8 @@ from tinynet.errors import RunError
 from tinynet.training.checkpoint import CheckpointError
 
 
-def option(default, help=None, *, above=None, least=None, choices=None, metavar=None, may_change=False, may_differ=False):
+def option(default, help=None, *, above=None, least=None, choices=None, metavar=None, may_change=False,
+           may_differ=False):
     """A field of an options class. above, least: the range. may_change: on --resume. may_differ: between ranks."""
     how = dict(help=help, above=above, least=least, choices=choices, metavar=metavar)
     return dataclasses.field(default=default, metadata=how | dict(may_change=may_change, may_differ=may_differ))

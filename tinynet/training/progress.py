@@ -94,7 +94,8 @@ class Progress:
         """Note an epoch's evaluation. Raises RunError if its loss is not finite."""
         self.read()  # the epoch's last batch may have had no image that can be read
         if not math.isfinite(result["loss"]):
-            raise RunError(f"the validation loss after epoch {self.loader.epoch} is {result['loss']}; {self.advice()}", 1)
+            what = f"the validation loss after epoch {self.loader.epoch} is {result['loss']}"
+            raise RunError(f"{what}; {self.advice()}", 1)
         self.evaluated += 1
         self.metrics.add_evaluation(**result)
         shares = f"top-1 {result['top1']:.1%}, top-5 {result['top5']:.1%} (center crop)"

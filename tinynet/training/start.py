@@ -26,7 +26,7 @@ def set_up_process(ranks):
 
 
 def check_images(saved, train, resume):
-    """Raise CheckpointError unless a checkpoint is for the classes of this training set; to resume, for its very files."""
+    """Raise CheckpointError unless a checkpoint is for this training set's classes; to resume, for its very files."""
     if saved.info["classes"] != train.classes:
         raise CheckpointError(f"{saved.path} knows the classes {brief(saved.info['classes'])}; "
                               f"{train.root} has {brief(train.classes)}")
@@ -49,7 +49,7 @@ def check_ranks_agree(ranks, options, loaders, model, step=0):
             checksum = zlib.crc32(part.numpy().tobytes(), checksum)
     ranks.check_equal(fingerprint(options) | {
         "the list of training images": loaders.train.dataset.digest(),
-        "the list of validation images": loaders.center.dataset.digest(),
+        "the list of validation images": loaders.val["center crop"].dataset.digest(),
         "its step": step,
         "its number of devices": len(model.devices),
         "its tinynet": tinynet.__version__,
@@ -58,7 +58,7 @@ def check_ranks_agree(ranks, options, loaders, model, step=0):
 
 
 def start(options, ranks, loaders, saved, out, **parts):
-    """Restore the parts of a resumed run, check that the ranks agree, describe what begins. Returns the run's folder."""
+    """Restore a resumed run's parts, check that the ranks agree, describe what begins. Returns the run's folder."""
     model, progress = parts["model"], parts["progress"]
     if saved:
         ranks.collectively(lambda: saved.restore(**parts))
@@ -96,7 +96,7 @@ def follow_new_curve(optimizer, schedule, warm_up):
 
 def describe(model, loaders, batch_size):
     """The sizes of the data, the table of layers, and how much of each layer's signal depends on the image."""
-    train, val = loaders.train.dataset, loaders.center.dataset
+    train, val = loaders.train.dataset, loaders.val["center crop"].dataset
     print(f"{len(train):,} training and {len(val):,} validation images in {len(train.classes)} classes")
     print(explain.layer_table(model, batch_size))
     few = [image for _, image in explain.readable(val, loaders.plain, loaders.train.side, 24)]
