@@ -26,7 +26,7 @@ def layers(args):
     model = AlexNet(1000, width=args.width, image_size=args.image_size)
     image, seen = np.zeros((1, 3, args.image_size, args.image_size), np.float32), {}
     with tinynet.no_grad():
-        model.forward(tinynet.tensor(image), watch=lambda name, xs: seen.update({name: xs[0].shape}))
+        model.forward(tinynet.tensor(image), hook=lambda name, xs: seen.update({name: xs[0].shape}))
     shapes = [(args.batch_size, *shape[1:]) for shape in (image.shape, *seen.values())]
     return model, dict(zip(seen, itertools.pairwise(shapes), strict=True))
 

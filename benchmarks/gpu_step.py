@@ -132,7 +132,7 @@ class torch_step:
                 theirs.copy_(self.torch.from_numpy(bench.host(ours.data)))
             images, seen = self.images[0], {}
             ours = tinynet.Tensor(bench.xp.asarray(bench.host(images)))
-            twin.forward(ours, watch=lambda name, xs: seen.update({name: xs[0].data}))
+            twin.forward(ours, hook=lambda name, xs: seen.update({name: xs[0].data}))
             expected, got = bench.host(seen["flat5"]), bench.host(self.model[:16](images))
         error = np.linalg.norm(got - expected) / np.linalg.norm(expected)
         if not error < 1e-4:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import tinynet
-from tinynet import backend, checkpoint, emulator, nn, optim, plot
+from tinynet import backend, emulator, explain, nn, optim, plot, training
 from tinynet import functional as F
-from tinynet.models import RECIPES, AlexNet, LeNet, diagnose
+from tinynet.models import RECIPES, AlexNet, LeNet
 from tinynet.models.alexnet import DropoutOf2012
 
 SMALL = dict(classes=10, width=0.25, image_size=64)
@@ -28,12 +28,12 @@ def batch(rng, n=8, size=64):
 
 
 @pytest.mark.parametrize("n, conv1, conv3", [
-    (1, "96 x 55 x 55 on 1 device", "885,120"), (2, "48 x 55 x 55 on 2 devices", "442,560"),
-    (4, "24 x 55 x 55 on 4 devices", "221,280"),
+    (1, "96 x 55 x 55", "885,120"), (2, "48 x 55 x 55", "442,560"), (4, "24 x 55 x 55", "221,280"),
 ])
 def test_full_size_has_the_parameters_and_products_of_the_paper(n, conv1, conv3):
-    table = diagnose.layer_table(AlexNet(devices=["cpu"] * n))
-    assert conv1 in table and conv3 in table
+    table = explain.layer_table(AlexNet(devices=["cpu"] * n))
+    assert table.count(conv1) == n and conv3 in table
+    assert table.count("all_gather: 11.08 MB each way, batch of 128") == (n == 2)
     assert "60,965,224" in table and "724.41" in table
 
 
@@ -61,8 +61,8 @@ def test_columns_equal_one_device(rng, dtype, tolerance, columns, groups, split_
     results = []
     for devices, split in ((["cpu"], False), (columns.split(","), split_fc8)):
         model = small(devices, dtype=dtype, groups=groups, split_fc8=split, classes=12)
-        for _, step in model.steps:
-            for part in getattr(step, "parts", []):
+        for _, layer in model.layers:
+            for part in getattr(layer, "parts", []):
                 if isinstance(part, nn.LocalResponseNorm):
                     part.alpha = 0.5
         logits = model(tinynet.tensor(images.astype(dtype), device=devices[0]))
@@ -102,7 +102,7 @@ def train(model, steps, optimizer=None, dtype="float32", lr=0.001, seed=5):
     ("emu:0,emu:1", 2, False), ("emu:0,emu:1", 2, True), (FOUR, 2, False), (FOUR, 4, True),
 ])
 def test_nothing_but_the_collectives_moves_between_devices(rng, devices, groups, split_fc8):
-    """Bytes of a training step: those that diagnose.steps tells; and nothing is read back, so nobody waits."""
+    """Bytes of a training step: those that explain.steps tells; and nothing is read back, so nobody waits."""
     images, labels = batch(rng, n=4)
     model = small(devices.split(","), groups=groups, split_fc8=split_fc8, classes=12)
     optimizer = optim.PaperSGD(model.parameters(), lr=0.01)
@@ -116,7 +116,7 @@ def test_nothing_but_the_collectives_moves_between_devices(rng, devices, groups,
     with emulator.transfers() as moved:
         step()
     expected = {("cpu", "emu:0"): labels.nbytes}
-    for s in diagnose.steps(model, batch_size=4):
+    for s in explain.steps(model, batch_size=4):
         for (i, j), size in s.sends.items():
             there, back = (f"emu:{i}", f"emu:{j}"), (f"emu:{j}", f"emu:{i}")
             expected[there] = expected.get(there, 0) + size
@@ -128,14 +128,16 @@ def test_nothing_but_the_collectives_moves_between_devices(rng, devices, groups,
 @pytest.mark.parametrize("split_fc8", [False, True])
 def test_what_crosses_at_full_size_and_batch_128(split_fc8, tmp_path):
     """Told by the model itself; the test above shows that its account is true."""
-    steps = diagnose.steps(AlexNet(devices=["cpu", "cpu"], split_fc8=split_fc8), 128)
+    steps = explain.steps(AlexNet(devices=["cpu", "cpu"], split_fc8=split_fc8), 128)
     crossing = {s.name: {way: round(size / 1e6, 2) for way, size in s.sends.items()} for s in steps if s.sends}
-    fc8 = {"join7": {(0, 1): 1.05, (1, 0): 1.05}, "join8": {(1, 0): 0.26}} if split_fc8 else {"join7": {(1, 0): 1.05}}
+    fc8 = {"gather8": {(1, 0): 1.05}}
+    if split_fc8:
+        fc8 = {"all_gather8": {(0, 1): 1.05, (1, 0): 1.05}, "gather_logits": {(1, 0): 0.26}}
     assert crossing == fc8 | {
         "images": {(0, 1): 77.07},
-        "join2": {(0, 1): 11.08, (1, 0): 11.08},
-        "join5": {(0, 1): 2.36, (1, 0): 2.36},
-        "join6": {(0, 1): 1.05, (1, 0): 1.05},
+        "all_gather3": {(0, 1): 11.08, (1, 0): 11.08},
+        "all_gather6": {(0, 1): 2.36, (1, 0): 2.36},
+        "all_gather7": {(0, 1): 1.05, (1, 0): 1.05},
     }
     plot.columns(tmp_path / "columns.png", steps, "title")
     assert (tmp_path / "columns.png").stat().st_size > 10_000
@@ -143,7 +145,7 @@ def test_what_crosses_at_full_size_and_batch_128(split_fc8, tmp_path):
 
 @pytest.mark.parametrize("n", [1, 4])
 def test_columns_of_any_number_are_a_picture(n, tmp_path):
-    plot.columns(tmp_path / "columns.png", diagnose.steps(small(["cpu"] * n), 8), "title")
+    plot.columns(tmp_path / "columns.png", explain.steps(small(["cpu"] * n), 8), "title")
     assert (tmp_path / "columns.png").stat().st_size > 10_000
 
 
@@ -155,9 +157,9 @@ def test_a_checkpoint_goes_on_with_other_devices(tmp_path, first, second):
     model, other = small(first.split(","), seed=1), small(second.split(","), seed=2)
     optimizer, their_optimizer = (optim.PaperSGD(m.parameters(), lr=0.001) for m in (model, other))
     train(model, 2, optimizer)
-    checkpoint.save(tmp_path / "c", model, optimizer, {}, {})
+    training.Checkpoint(tmp_path / "c", model=model, optimizer=optimizer).save()
     expected = train(model, 3, optimizer, seed=6)
-    checkpoint.restore(checkpoint.load(tmp_path / "c"), other, their_optimizer)
+    training.load(tmp_path / "c").restore(model=other, optimizer=their_optimizer)
     np.testing.assert_allclose(train(other, 3, their_optimizer, seed=6), expected, rtol=1e-5)
 
 
@@ -239,20 +241,20 @@ def test_the_recipes_are_told_apart_by_how_much_of_the_image_they_let_through(rn
     for recipe in ("paper", "chm2012", "he"):
         r = RECIPES[recipe]
         model = small(recipe=recipe, width=0.5)
-        share[recipe] = diagnose.signal_share(model, (58 * grain / r.pixel_std).astype("float32"))["fc8"]
+        share[recipe] = explain.signal_share(model, (58 * grain / r.pixel_std).astype("float32"))["fc8"]
     assert share["paper"] < share["chm2012"] < share["he"]
 
 
 def test_the_first_broken_layer_is_named(rng):
     images, _ = batch(rng, 2)
     model = small()
-    assert diagnose.first_not_finite(model, images) == "only the loss is not finite"
+    assert explain.first_not_finite(model, images) == "only the loss is not finite"
     model.conv3.parts[0].bias.data[:] = 3e38
-    assert diagnose.first_not_finite(model, images).startswith("the output of conv4")
+    assert explain.first_not_finite(model, images).startswith("the output of conv4")
     model.conv3.parts[0].bias.data[0] = np.nan
-    assert diagnose.first_not_finite(model, images) == "the gradient of conv3.bias was not finite in an update before"
+    assert explain.first_not_finite(model, images) == "the gradient of conv3.bias was not finite in an update before"
     images[0, 0, 0, 0] = np.inf
-    assert diagnose.first_not_finite(model, images) == "the images themselves are not finite"
+    assert explain.first_not_finite(model, images) == "the images themselves are not finite"
 
 
 def test_dropout_of_2012(rng):
@@ -262,8 +264,8 @@ def test_dropout_of_2012(rng):
     np.testing.assert_allclose(y[y != 0], x.numpy()[y != 0], rtol=1e-12)
     assert 0.2 < (y == 0).mean() < 0.4
     np.testing.assert_allclose(layer.eval()(x).numpy(), 0.7 * x.numpy(), rtol=1e-12)
-    assert isinstance(small(recipe="paper").drop6.parts[0], DropoutOf2012)
-    assert not isinstance(small(recipe="he").drop6.parts[0], DropoutOf2012)
+    assert isinstance(small(recipe="paper").dropout6.parts[0], DropoutOf2012)
+    assert not isinstance(small(recipe="he").dropout6.parts[0], DropoutOf2012)
 
 
 def test_bad_arguments_are_named():

@@ -4,6 +4,7 @@ import pytest
 import tinynet
 from tinynet import functional as F
 from tinynet import nn
+from tinynet.ops.dropout import MaskSlice
 
 
 def test_kept_values_are_scaled_and_gradients_go_the_same_way(rng, dtype, device):
@@ -49,12 +50,12 @@ def test_evaluation_and_extremes(rng):
     assert not x.grad.any()
 
 
-def test_a_part_gets_the_coins_of_its_place(rng, device):
+def test_a_part_gets_its_part_of_the_mask(rng, device):
     """As a device has columns of a wider activation, and a rank some images of a larger batch."""
     x = 1 + rng.random((6, 4, 5)).astype("float32")
 
     def dropped(part, **place):
-        return F.dropout(tinynet.tensor(part, device=device), 0.5, key=7, **place).numpy()
+        return F.dropout(tinynet.tensor(part, device=device), 0.5, mask=MaskSlice(7, **place)).numpy()
 
     whole = dropped(x)
     assert 0.2 < (whole == 0).mean() < 0.8
