@@ -31,8 +31,7 @@ def check_normal(weight, mean, std):
     n = values.size
     assert abs(values.mean() - mean) < 4 * std / math.sqrt(n)
     assert abs(values.std() - std) < 4 * std / math.sqrt(2 * n)
-    within = (np.abs(values - mean) < std).mean()
-    assert abs(within - 0.6827) < 4 * math.sqrt(0.6827 * 0.3173 / n)
+    assert abs((np.abs(values - mean) < std).mean() - 0.6827) < 4 * math.sqrt(0.6827 * 0.3173 / n)
 
 
 def check_constant(weight, mean, std):

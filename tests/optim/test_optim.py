@@ -7,7 +7,6 @@ import tinynet
 from tinynet import nn, optim
 
 SHAPES = [(4, 3), (5,), (2, 3, 2), ()]
-BIG = (200, 170)  # large enough for updates to run in blocks
 
 CASES = [
     ("SGD", dict(lr=0.1)),
@@ -47,7 +46,7 @@ def in_groups(parameters, lr):
 @pytest.mark.parametrize("name, how", CASES)
 @pytest.mark.parametrize("grouped", [False, True])
 def test_step_by_step_as_pytorch(torch, rng, dtype, device, name, how, grouped):
-    shapes = [*SHAPES, BIG]
+    shapes = [*SHAPES, (200, 170)]  # the last is large enough for its update to run in blocks
     ours = make_parameters(rng, dtype, device, shapes)
     theirs = [torch.tensor(p.numpy(), requires_grad=True) for p in ours]
     split = (lambda ps: in_groups(ps, how.get("lr", 1e-3))) if grouped else (lambda ps: ps)
@@ -212,13 +211,14 @@ BAD = [
      r"SGD: a group has no \['weight_decy'\]; it may have params, lr"),
     (lambda p: optim.SGD([p.data], 0.1), TypeError, r"SGD: params must be leaf tensors .* got ndarray"),
     (lambda p: optim.SGD([p.detach()], 0.1), TypeError, r"SGD: params must be leaf tensors .* got Tensor"),
+    (lambda p: optim.SGD([p * 2], 0.1), TypeError, r"SGD: params must be leaf tensors .* got Tensor"),
     (lambda p: optim.Adam([p], -1), ValueError, r"Adam: lr must be 0 or more, got -1"),
     (lambda p: optim.PaperSGD([{"params": [p], "weight_decay": float("nan")}], 0.1), ValueError,
      r"PaperSGD: weight_decay must be 0 or more, got nan"),
     (lambda p: optim.PaperSGD([p], 0.1, -0.9), ValueError, r"PaperSGD: momentum must be 0 or more, got -0.9"),
     (lambda p: optim.SGD([p], 0.1, -0.9), ValueError, r"SGD: momentum must be 0 or more, got -0.9"),
-    (lambda p: optim.SGD([p], 0.1, nesterov=True), ValueError,
-     r"SGD: nesterov needs momentum above 0 and dampening 0"),
+    (lambda p: optim.SGD([p], nesterov=True), ValueError, r"SGD: nesterov needs momentum above 0 and dampening 0"),
+    (lambda p: optim.SGD([p], 1, 0.9, 0.1, 0, True), ValueError, r"SGD: nesterov needs .* above 0 and dampening 0"),
     (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, r"Adam: betas must be at least 0 and below 1, got"),
     (lambda p: optim.Adam([p], eps=-1), ValueError, r"Adam: eps must be 0 or more, got -1"),
 ]

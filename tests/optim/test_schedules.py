@@ -117,6 +117,7 @@ RESUMED = [
     ("CosineAnnealingLR", dict(T_max=5, eta_min=0.001)),
     ("LinearWarmup", dict(start_factor=0.1, total_iters=7)),
     ("ReduceLROnPlateau", dict(patience=1, cooldown=1)),
+    ("ReduceLROnPlateau", dict(patience=1, cooldown=5)),
 ]
 
 

@@ -99,7 +99,7 @@ class Module:
         return self
 
     def eval(self):
-        """Put them into evaluation mode, in which dropout does nothing. Returns self."""
+        """Put all of them into evaluation mode, in which dropout does nothing. Returns self."""
         return self.train(False)
 
     def zero_grad(self):

@@ -1,4 +1,4 @@
-"""Adam (Kingma & Ba, 2015): each weight's step is scaled by how large its gradients have been.
+"""Adam (Kingma & Ba, 2015): each weight's step is divided by the size of its recent gradients.
 
 With g the gradient, plus weight_decay * w, and running means of it and of its square,
 
