@@ -6,6 +6,7 @@ Each rank also computes what one process would, and compares.
 import sys
 import time
 import traceback
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,8 +15,12 @@ import tinynet
 from tinynet import emulator, nn, optim, parallel
 from tinynet import functional as F
 from tinynet.backend import bounds, to_device
+from tinynet.errors import RunError
 from tinynet.models import RECIPES, AlexNet, HybridAlexNet
 from tinynet.parallel import across_ranks
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+from alexnet_imagenet import train_epoch
 
 SMALL = dict(classes=10, width=0.05, image_size=63, recipe=RECIPES["he"])
 
@@ -23,42 +28,45 @@ SMALL = dict(classes=10, width=0.05, image_size=63, recipe=RECIPES["he"])
 def model_on(ranks, kind, devices):
     tinynet.manual_seed(1)
     model = AlexNet(devices=devices, **SMALL)
-    return HybridAlexNet(model, ranks) if kind == "hybrid" and ranks.size > 1 else model
+    return HybridAlexNet(model, ranks) if kind == "hybrid" and ranks.world_size > 1 else model
 
 
-def batches(count, size):
-    """The last images of each batch are fewer than the ranks."""
+def batches(ranks, count, size, dtype):
+    """This rank's parts. The last images of each third batch are fewer than the ranks."""
     rng = np.random.default_rng(0)
     for number in range(count):
         n = size if number % 3 else 3
-        yield rng.standard_normal((n, 3, 63, 63)), rng.integers(0, 10, n)
+        images, labels = rng.standard_normal((n, 3, 63, 63)), rng.integers(0, 10, n)
+        start, stop = bounds(n, ranks.world_size)[ranks.rank]
+        yield images[start:stop].astype(dtype), labels[start:stop]
 
 
 def train(ranks, kind, devices, steps, dtype, lr):
-    """([loss of each step], {name: the last step's gradient})"""
+    """([loss of each step], {name: the last step's gradient}), by the example's own loop."""
     model = model_on(ranks, kind, devices)
     for parameter in model.parameters():
         with tinynet.backend.use_device(parameter.device):
             parameter.data = parameter.data.astype(dtype)
-    split = model.split_parameters() if isinstance(model, HybridAlexNet) else []
-    buckets = parallel.Buckets(ranks, split, bucket=2**14)  # several of them, even here
-    optimizer = optim.PaperSGD(model.parameters(), lr)
-    losses = []
-    for images, labels in batches(steps, 10):
-        start, stop = bounds(len(labels), ranks.size)[ranks.number]
-        images, labels = images[start:stop], labels[start:stop]
-        counts = ranks.all_gather(len(images))
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.first_row = sum(counts[: ranks.number])
-        logits = model(tinynet.tensor(images, dtype=dtype, device=model.devices[0]))
-        loss = F.cross_entropy(logits, labels, reduction="sum")
-        optimizer.zero_grad()
-        (loss * (1 / sum(counts))).backward(on_grad_ready=buckets.ready)
-        buckets.finish()
-        optimizer.step()
-        losses.append(sum(ranks.all_gather(loss.item())) / sum(counts))
-    return losses, model.state_dict(of=lambda parameter: parameter.grad)
+    optimizer, losses, gradients = optim.PaperSGD(model.parameters(), lr), [], {}
+    zero_grad = optimizer.zero_grad
+
+    def record(loss, *_):
+        losses.append(sum(ranks.all_gather_object(loss.item())))
+
+    def keep_gradients():
+        gradients.update(whole(model, lambda parameter: parameter.grad))
+        zero_grad()
+
+    optimizer.zero_grad = keep_gradients
+    data_parallel = parallel.DataParallel(model, ranks, bucket=2**14)  # several buckets, even here
+    prefetcher = tinynet.data.Prefetcher(model.devices[0])
+    train_epoch(batches(ranks, steps, 10, dtype), model, optimizer, data_parallel, prefetcher,
+                SimpleNamespace(record=record), lambda: None)
+    return losses, gradients
+
+
+def whole(model, *of):
+    return (model.gather_state_dict if isinstance(model, HybridAlexNet) else model.state_dict)(*of)
 
 
 def losses(ranks, kind, devices="cpu"):
@@ -88,25 +96,25 @@ def close(ours, theirs, tolerance):
 
 
 def collectives(ranks, device="cpu"):
-    own = ranks.number
-    assert ranks.all_gather({"rank": own, "text": "é" * own}) == [
-        {"rank": r, "text": "é" * r} for r in range(ranks.size)
+    own = ranks.rank
+    assert ranks.all_gather_object({"rank": own, "text": "é" * own}) == [
+        {"rank": r, "text": "é" * r} for r in range(ranks.world_size)
     ]
-    each = [np.random.default_rng(r).standard_normal((3, 5)) for r in range(ranks.size)]
+    each = [np.random.default_rng(r).standard_normal((3, 5)) for r in range(ranks.world_size)]
     array = to_device(each[own].copy(), device)
-    first, second = ranks.sum(array), ranks.sum(other := to_device(2 * each[own], device))
+    first, second = ranks.all_reduce(array), ranks.all_reduce(other := to_device(2 * each[own], device))
     second.wait(), first.wait()
     close(to_device(array, "cpu"), sum(each), 1e-15)
     close(to_device(other, "cpu"), 2 * sum(each), 1e-15)
-    for root in range(ranks.size):
+    for root in range(ranks.world_size):
         array = to_device(each[own].copy(), device)
         ranks.broadcast(array, root).wait()
         np.testing.assert_array_equal(to_device(array, "cpu"), each[root])
         array = to_device(each[own].copy(), device)
-        ranks.sum_at(array, root).wait()
+        ranks.reduce(array, root).wait()
         close(to_device(array, "cpu"), sum(each) if own == root else each[own], 1e-15)
     try:
-        ranks.sum(each[0].T)
+        ranks.all_reduce(each[0].T)
     except ValueError as error:
         assert "contiguous" in str(error)
     else:
@@ -139,19 +147,18 @@ def nccl(ranks):
     imitation = ImitatedNccl(ranks.comm)
 
     def make(size, number, backend, use_mpi):
-        assert (size, number, backend, use_mpi) == (ranks.size, ranks.number, "nccl", True)
+        assert (size, number, backend, use_mpi) == (ranks.world_size, ranks.rank, "nccl", True)
         return imitation
 
-    assert "cupyx" in ranks.use_nccl(["emu:0"])
+    sys.modules["cupyx.distributed"] = None  # cannot be imported
+    assert "cupyx" in ranks.use_nccl(["emu:0"]) and ranks.nccl is None
     sys.modules["cupyx.distributed"] = SimpleNamespace(init_process_group=make)
     emulator.xp.cuda.nccl = SimpleNamespace(available=False)
-    ranks.gpu = lambda device: f"host {ranks.number} {device}"
-    assert ranks.use_nccl(["emu:0"]) == "rank 0: this CuPy has no NCCL"
+    assert ranks.use_nccl(["emu:0"], lambda device: f"host {ranks.rank} {device}") == "rank 0: this CuPy has no NCCL"
     emulator.xp.cuda.nccl.available = True
-    ranks.gpu = lambda device: "the same"
-    assert ranks.use_nccl(["emu:0"]) == "ranks share a GPU"
-    ranks.gpu = lambda device: f"host {ranks.number} {device}"
-    assert ranks.use_nccl(["emu:0", "emu:1", "emu:0"]) is None and set(ranks.nccl) == {"emu:0", "emu:1"}
+    assert ranks.use_nccl(["emu:0"], lambda device: "the same") == "ranks share a GPU"
+    assert ranks.use_nccl(["emu:0", "emu:1", "emu:0"], lambda device: f"host {ranks.rank} {device}") is None
+    assert set(ranks.nccl.groups) == {"emu:0", "emu:1"}
     with emulator.mode(streams=True):  # refuses what is used on two streams in no certain order
         collectives(ranks, "emu:0")
         losses(ranks, "data", "emu:0,emu:1")
@@ -161,15 +168,15 @@ def nccl(ranks):
 
 def transposes(ranks):
     """<v, A x> = <A^T v, x>, both sums over all ranks."""
-    rng = np.random.default_rng(ranks.number)
-    counts = [3, 0, 2, 1][: ranks.size]
-    n = counts[ranks.number]
+    rng = np.random.default_rng(ranks.rank)
+    counts = [3, 0, 2, 1][: ranks.world_size]
+    n = counts[ranks.rank]
 
     def passed(x):
-        return F.concatenate(list(across_ranks.pass_around(x, ranks, counts)), dim=0)
+        return F.concatenate(list(across_ranks.broadcast_each(x, ranks, counts)), dim=0)
 
     def joined(x):
-        return across_ranks.join(x, ranks, counts)
+        return across_ranks.all_gather(x, ranks, counts)
 
     for forward, shape in ((passed, (n, 4)), (joined, (4, n))):
         x = tinynet.tensor(rng.standard_normal(shape), requires_grad=True)
@@ -177,7 +184,7 @@ def transposes(ranks):
         v = rng.standard_normal(y.shape)
         y.backward(v)
         left, right = ((v * y.numpy()).sum(), (x.grad * x.numpy()).sum())
-        left, right = (sum(ranks.all_gather(float(side))) for side in (left, right))
+        left, right = (sum(ranks.all_gather_object(float(side))) for side in (left, right))
         np.testing.assert_allclose(left, right, rtol=1e-12)
         # A cotangent may be another's as well: backward must leave it as it is.
         other = tinynet.tensor(np.zeros(y.shape), requires_grad=True)
@@ -188,29 +195,50 @@ def transposes(ranks):
 
 
 def buckets(ranks):
-    """Each gradient is summed once, in every step: of a leaf that comes twice, and of one laid out in columns too."""
-    x = tinynet.tensor(np.asfortranarray(np.full((3, 5), 2.0)), requires_grad=True)
-    w = tinynet.tensor(np.asfortranarray(np.ones((3, 5))), requires_grad=True)
+    """Each gradient is summed once, in every step: of a leaf used twice, and of one laid out in columns too."""
+    model = nn.Module()
+    model.x = nn.Parameter(np.asfortranarray(np.full((3, 5), 2.0)))
+    model.w = nn.Parameter(np.asfortranarray(np.ones((3, 5))))
+    total = ranks.world_size * (ranks.world_size + 1) / 2
     for size in (1, 2**20):
-        buckets = parallel.Buckets(ranks, bucket=size)
+        data_parallel = parallel.DataParallel(model, ranks, bucket=size)
         for _ in range(2):
-            x.grad = w.grad = None
-            (w * (x * x)).sum().backward(np.float64(ranks.number + 1), on_grad_ready=buckets.ready)
-            buckets.finish()
-            assert not buckets.sent  # nor are the arrays of this step kept
-            total = ranks.size * (ranks.size + 1) / 2
-            np.testing.assert_array_equal(x.grad, np.full((3, 5), 4 * total))
-            np.testing.assert_array_equal(w.grad, np.full((3, 5), 4 * total))
+            model.zero_grad()
+            data_parallel.backward((model.w * (model.x * model.x)).sum() * float(ranks.rank + 1))
+            assert not data_parallel.sent  # nor are the arrays of this step kept
+            np.testing.assert_array_equal(model.x.grad, np.full((3, 5), 4 * total))
+            np.testing.assert_array_equal(model.w.grad, np.full((3, 5), 4 * total))
+
+
+def accumulation(ranks):
+    """Two backward passes before an update: the sums of the first must not be summed again."""
+    model = nn.Module()
+    model.w, model.v = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(2))
+    data_parallel = parallel.DataParallel(model, ranks, bucket=1)
+    total = ranks.world_size * (ranks.world_size + 1) / 2
+    data_parallel.backward(model.w.sum() * float(ranks.rank + 1) + model.v.sum())
+    first = model.w.grad.copy()
+    data_parallel.backward(model.w.sum() * 10.0 * float(ranks.rank + 1))  # v has no part in it
+    np.testing.assert_array_equal(first, np.full(3, total))
+    np.testing.assert_array_equal(model.w.grad, np.full(3, 11 * total))
+    np.testing.assert_array_equal(model.v.grad, np.full(2, ranks.world_size))
 
 
 def rows(ranks):
-    """A hybrid network gives the whole arrays, and takes them back only if they are whole."""
-    hybrid, whole = model_on(ranks, "hybrid", ["cpu"]), model_on(ranks, "data", ["cpu"]).state_dict()
-    arrays = hybrid.state_dict()
-    for name, array in whole.items():
+    """A hybrid network gathers the whole arrays, and takes them back only if they are whole."""
+    hybrid, expected = model_on(ranks, "hybrid", ["cpu"]), model_on(ranks, "data", ["cpu"]).state_dict()
+    if ranks.rank == 0:
+        hybrid.state_dict()  # what this rank has: nobody else is asked
+    random = tinynet.backend.generator().bit_generator.state
+    arrays, as_one = hybrid.gather_state_dict(), hybrid.whole().state_dict()
+    assert random == tinynet.backend.generator().bit_generator.state
+    for name, array in expected.items():
         np.testing.assert_array_equal(arrays[name], array)
+        np.testing.assert_array_equal(as_one[name], array)
+    hybrid.load_whole_state_dict({name: array + 1 for name, array in arrays.items()})
+    np.testing.assert_array_equal(hybrid.gather_state_dict()["fc7.weight"], arrays["fc7.weight"] + 1)
     try:
-        hybrid.load_state_dict(arrays | {"fc7.weight": arrays["fc7.weight"][1:]})
+        hybrid.load_whole_state_dict(arrays | {"fc7.weight": arrays["fc7.weight"][1:]})
     except ValueError as error:
         assert "fc7.weight has" in str(error)
     else:
@@ -219,46 +247,46 @@ def rows(ranks):
 
 def missing(ranks):
     """Rank 1 waits long for rank 0, says so, and then does not come: what it said then does not count now."""
-    ranks.patience = 2
-    time.sleep(1.4 if ranks.number == 0 else 0)
-    ranks.all_gather("here")
-    if ranks.number == 1:
+    ranks.set_timeout(2)
+    time.sleep(1.4 if ranks.rank == 0 else 0)
+    ranks.all_gather_object("here")
+    if ranks.rank == 1:
         time.sleep(2.5)
         return
     try:
-        ranks.all_gather("here")
-    except parallel.RankError as error:
+        ranks.all_gather_object("here")
+    except RunError as error:
         assert "no word from rank 1 for 2 s" in str(error)
-        assert not error.together and error.speaks == (ranks.number == 0)
     else:
         raise AssertionError("rank 1 was there")
 
 
 def disagreement(ranks):
-    """All ranks learn which of them differs, and in what; and of an error on one of them."""
+    """All ranks learn which of them differs, and in what; and of an error on one of them, also one without a text."""
 
-    def fail():
-        if ranks.number == 1:
-            raise OSError("no such disk")
+    def fail(error):
+        if ranks.rank == 1:
+            raise error
 
     for cause, expected in (
-        (lambda: ranks.agree({"lr": 0.1, "width": 1 + (ranks.number == 1)}), "rank 1: width is 2, and 1 on rank 0"),
-        (lambda: ranks.together(fail), "rank 1: no such disk" if ranks.number == 1 else "no such disk"),
+        (lambda: ranks.check_equal({"lr": 0.1, "width": 1 + (ranks.rank == 1)}), "rank 1: width is 2, and 1 on rank 0"),
+        (lambda: ranks.collectively(lambda: fail(OSError("no such disk"))), "rank 1: no such disk"),
+        (lambda: ranks.collectively(lambda: fail(MemoryError())), "rank 1: MemoryError"),
     ):
         try:
             cause()
-        except parallel.RankError as error:
-            assert str(error) == expected and error.together
+        except RunError as error:
+            assert str(error) == expected
         else:
             raise AssertionError(expected)
-    assert ranks.together(lambda: ranks.number) == ranks.number
+    assert ranks.collectively(lambda: ranks.rank) == ranks.rank
 
 
 if __name__ == "__main__":
-    everyone = parallel.join(parallel=True)
+    everyone = parallel.init(parallel=True)
     try:
         globals()[sys.argv[1]](everyone, *sys.argv[2:])
     except BaseException:
         traceback.print_exc()
         everyone.abort(1)
-    print(f"rank {everyone.number} of {everyone.size} is content", flush=True)
+    print(f"rank {everyone.rank} of {everyone.world_size} is content", flush=True)

@@ -81,8 +81,9 @@ def gone(number):
 
 @pytest.mark.parametrize("n", [2, 4])
 @pytest.mark.parametrize("check", [
-    "collectives", "collectives emu:0", "transposes", "buckets", "rows", "missing", "disagreement", "gradients data",
-    "gradients hybrid", "gradients hybrid emu:1", "losses data", "losses hybrid", "losses data cpu,cpu",
+    "collectives", "collectives emu:0", "transposes", "buckets", "accumulation", "rows", "missing", "disagreement",
+    "gradients data", "gradients hybrid", "gradients hybrid emu:1", "losses data", "losses hybrid",
+    "losses data cpu,cpu",
     "losses data emu:0", "nccl",
 ])
 def test_on_ranks(n, check):
@@ -113,7 +114,7 @@ def test_ranks_train_as_one_process_does(pictures, tmp_path, kind):
 
 
 def test_pictures_that_cannot_be_read(pictures, tmp_path):
-    """All ranks' go into one list; the mean is over what is left, and dropout's coins are those of the images."""
+    """All ranks' go into one list; the mean is over what is left, and dropout's masks are those of the images."""
     root = shutil.copytree(pictures, tmp_path / "data")
     broken = sorted(root.rglob("*.JPEG"))[::16]
     for path in broken:
@@ -147,7 +148,7 @@ def test_a_rank_that_is_killed_ends_all_and_the_run_goes_on(pictures, tmp_path):
 @pytest.mark.parametrize("kind", ["data", "hybrid"])
 @pytest.mark.parametrize("sleeper", [0, 2])
 def test_a_rank_that_sleeps_is_named(pictures, tmp_path, kind, sleeper):
-    arguments = ["--out", tmp_path / "r", "--epochs", 500, "--checkpoint-every", 3, "--patience", 3, *TINY]
+    arguments = ["--out", tmp_path / "r", "--epochs", 500, "--checkpoint-every", 3, "--timeout", 3, *TINY]
     process = start(3, "--data", pictures, "--parallel", kind, *arguments)
     numbers = processes(process, 3)
     wait_for(tmp_path / "r" / "checkpoint.safetensors")
@@ -164,7 +165,7 @@ def test_a_rank_that_sleeps_is_named(pictures, tmp_path, kind, sleeper):
 def test_a_full_disk_on_rank_0_ends_all(pictures, tmp_path):
     """From the second checkpoint on no file may become longer than 30 kB."""
     limited = (
-        "import resource, runpy, sys; from tinynet import checkpoint\n"
+        "import resource, runpy, sys; from tinynet.training import checkpoint\n"
         "saves, write = [], checkpoint.write_atomically\n"
         "def limit(*arguments):\n"
         "    saves.append(arguments)\n"

@@ -6,14 +6,21 @@ import pytest
 import safetensors.numpy
 
 import tinynet
-from tinynet import checkpoint, nn, optim
 from tinynet import functional as F
+from tinynet import nn, optim, training
+
+OPTIMIZERS = {
+    "SGD": lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
+    "SGD without momentum": lambda p: optim.SGD(p, lr=0.1),
+    "PaperSGD": lambda p: optim.PaperSGD(p, lr=0.1),
+    "Adam": lambda p: optim.Adam([{"params": p, "lr": 0.02}]),
+}
 
 
-def trained(steps=3, seed=0):
+def trained(steps=3, seed=0, make=OPTIMIZERS["PaperSGD"]):
     tinynet.manual_seed(seed)
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Dropout(), nn.Linear(3, 2))
-    optimizer = optim.PaperSGD(model.parameters(), lr=0.1)
+    optimizer = make(list(model.parameters()))
     train(model, optimizer, steps)
     return model, optimizer
 
@@ -30,75 +37,151 @@ def train(model, optimizer, steps):
     return losses
 
 
-def test_going_on_from_a_checkpoint_gives_equal_bits(tmp_path):
-    model, optimizer = trained()
-    checkpoint.save(tmp_path / "c", model, optimizer, {"step": 3}, {"mean": np.arange(3.0)})
+def saved(path, model, optimizer, **info):
+    training.Checkpoint(path, model=model, optimizer=optimizer).save(**info)
+    return path
+
+
+class Part:
+    """Any part of a run. fits=False: it refuses every state but its own."""
+
+    def __init__(self, fits=True, **state):
+        self.state, self.fits = state, fits
+
+    def state_dict(self):
+        return self.state
+
+    def load_state_dict(self, state):
+        if not self.fits and state is not self.state:
+            raise ValueError("not mine")
+        self.state = state
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_any_optimizer_goes_on_with_equal_bits(tmp_path, name, frozen):
+    def make(parameters):
+        return OPTIMIZERS[name](parameters[1:] if frozen else parameters)
+
+    model, optimizer = trained(make=make)
+    saved(tmp_path / "c", model, optimizer, step=3)
     expected = train(model, optimizer, 5)
-    other, other_optimizer = trained(1, seed=9)
-    state = checkpoint.load(tmp_path / "c")
-    checkpoint.restore(state, other, other_optimizer)
-    assert train(other, other_optimizer, 5) == expected
-    assert state.info["step"] == 3
-    np.testing.assert_array_equal(state.extra["mean"], np.arange(3.0))
+    other, theirs = trained(1, seed=9, make=make)
+    theirs.param_groups[0]["lr"] = 7.0
+    state = training.load(tmp_path / "c")
+    state.restore(model=other, optimizer=theirs)
+    assert train(other, theirs, 5) == expected
+    assert state.info == {"step": 3} and len(set(expected)) == 5
+
+
+def test_parts_come_back_arrays_and_all(tmp_path):
+    model, optimizer = trained()
+    parts = {"a": Part(mean=np.arange(3.0), count=[1, {"x": None}]), "b": Part(t=0.1 + 0.2), "absent": None}
+    training.Checkpoint(tmp_path / "c", model=model, optimizer=optimizer, **parts).save()
+    assert "a/mean" in safetensors.numpy.load_file(tmp_path / "c")
+    a, b = Part(), Part()
+    training.load(tmp_path / "c").restore(model=model, optimizer=optimizer, a=a, b=b, absent=None)
+    np.testing.assert_array_equal(a.state.pop("mean"), np.arange(3.0))
+    assert a.state == {"count": [1, {"x": None}]} and b.state == {"t": 0.1 + 0.2}
 
 
 def test_other_programs_can_read_the_weights(tmp_path):
     model, optimizer = trained()
-    checkpoint.save(tmp_path / "c", model, optimizer, {}, {})
-    arrays = safetensors.numpy.load_file(tmp_path / "c")
+    arrays = safetensors.numpy.load_file(saved(tmp_path / "c", model, optimizer))
     np.testing.assert_array_equal(arrays["0.weight"], model.state_dict()["0.weight"])
+    np.testing.assert_array_equal(arrays["optimizer/velocity/0.weight"], optimizer.state[model[0].weight]["velocity"])
     assert (tmp_path / "c").stat().st_mode & 0o044 == tmp_path.stat().st_mode & 0o044
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])
 def test_a_truncated_checkpoint_is_named(tmp_path, keep):
-    model, optimizer = trained()
-    path = tmp_path / "c"
-    checkpoint.save(path, model, optimizer, {}, {})
+    path = saved(tmp_path / "c", *trained())
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(checkpoint.CheckpointError, match=r"c: truncated, or not a safetensors file"):
-        checkpoint.load(path)
+    with pytest.raises(training.CheckpointError, match=r"c: truncated, or not a safetensors file"):
+        training.load(path)
 
 
-def test_missing_foreign_and_future_files_are_named(tmp_path):
-    with pytest.raises(checkpoint.CheckpointError, match=r"there is no such checkpoint"):
-        checkpoint.load(tmp_path / "none")
-    safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "foreign")
-    with pytest.raises(checkpoint.CheckpointError, match=r"not a checkpoint of tinynet"):
-        checkpoint.load(tmp_path / "foreign")
-    future = {"tinynet": json.dumps({"format": 99})}
-    safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "future", future)
-    with pytest.raises(checkpoint.CheckpointError, match=r"format 99, this tinynet reads 1"):
-        checkpoint.load(tmp_path / "future")
+@pytest.mark.parametrize("metadata, message", [
+    (None, "not a checkpoint of tinynet"), ({"tinynet": "{"}, "not a checkpoint of tinynet"),
+    ({"tinynet": json.dumps({"format": 99})}, "format 99, this tinynet reads 1 and 2"),
+])
+def test_foreign_and_future_files_are_named(tmp_path, metadata, message):
+    safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "c", metadata)
+    with pytest.raises(training.CheckpointError, match=message):
+        training.load(tmp_path / "c")
 
 
-def test_another_architecture_changes_nothing(tmp_path):
-    model, optimizer = trained()
-    checkpoint.save(tmp_path / "c", model, optimizer, {}, {})
-    other = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Dropout(), nn.Linear(3, 5))
-    before = other.state_dict()
-    with pytest.raises(checkpoint.CheckpointError, match=r"another architecture: .*3\.weight: got shape \(2, 3\)"):
-        checkpoint.restore(checkpoint.load(tmp_path / "c"), other)
-    for name, array in other.state_dict().items():
-        np.testing.assert_array_equal(array, before[name])
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(training.CheckpointError, match=r"there is no such checkpoint"):
+        training.load(tmp_path / "none")
+
+
+def test_what_does_not_fit_changes_nothing(tmp_path):
+    """Whichever of the parts it is: another architecture, another optimizer, a part that refuses."""
+    state = training.load(saved(tmp_path / "c", *trained()))
+    state.states["a"] = state.states["b"] = {"x": 1}
+    wide = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Dropout(), nn.Linear(3, 5))
+    model, optimizer = trained(2, seed=5)
+    adam = OPTIMIZERS["Adam"](list(model.parameters()))
+    for parts, message in (
+        (dict(model=wide, optimizer=OPTIMIZERS["SGD"](list(wide.parameters()))),
+         r"another architecture: .*3\.weight: got shape \(2, 3\)"),
+        (dict(model=model, optimizer=adam), r"PaperSGD|Adam: the saved groups have"),
+        (dict(model=model, optimizer=optimizer, a=Part(x=0), b=Part(fits=False, x=0)), "not mine"),
+    ):
+        before, random = parts["model"].state_dict(), tinynet.backend.generator().bit_generator.state
+        theirs = json.dumps(parts["optimizer"].state_dict(), default=np.ndarray.tolist)
+        with pytest.raises(training.CheckpointError, match=message):
+            state.restore(**parts)
+        for name, array in parts["model"].state_dict().items():
+            np.testing.assert_array_equal(array, before[name])
+        assert theirs == json.dumps(parts["optimizer"].state_dict(), default=np.ndarray.tolist)
+        assert random == tinynet.backend.generator().bit_generator.state
+        assert all(part.state == {"x": 0} for name, part in parts.items() if name in "ab")
 
 
 def test_weights_that_are_not_finite_do_not_replace_good_ones(tmp_path):
     model, optimizer = trained()
-    checkpoint.save(tmp_path / "c", model, optimizer, {}, {})
-    good = (tmp_path / "c").read_bytes()
+    good = saved(tmp_path / "c", model, optimizer).read_bytes()
     model[3].bias.data[1] = np.nan
-    with pytest.raises(ValueError, match=r"not saved: 3\.bias is not finite"):
-        checkpoint.save(tmp_path / "c", model, optimizer, {}, {})
+    with pytest.raises(tinynet.errors.RunError, match=r"not saved: 3\.bias is not finite"):
+        saved(tmp_path / "c", model, optimizer)
     assert (tmp_path / "c").read_bytes() == good
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     model, optimizer = trained()
-    checkpoint.save(tmp_path / "c", model, optimizer, {}, {})
-    good = (tmp_path / "c").read_bytes()
+    good = saved(tmp_path / "c", model, optimizer).read_bytes()
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
-        checkpoint.save(tmp_path / "c", model, optimizer, {"step": 4}, {})
+        saved(tmp_path / "c", model, optimizer, step=4)
     assert (tmp_path / "c").read_bytes() == good
     assert os.listdir(tmp_path) == ["c"]
+
+
+def test_checkpoints_of_the_first_format_still_load(tmp_path):
+    """Written out as tinynet 0.1.0 wrote it at first: SGD's velocity under its own prefix, British names."""
+    model, optimizer = trained()
+    arrays = model.state_dict() | {"extra/mean": np.arange(3.0)}
+    velocity = model.state_dict(of=lambda p: optimizer.state[p]["velocity"])
+    arrays |= {f"velocity/{name}": array for name, array in velocity.items()}
+    rates = [group["lr"] for group in optimizer.param_groups]
+    info = {
+        "format": 1, "generator": tinynet.backend.generator().bit_generator.state, "classes": ["a"], "files": "f",
+        "options": {"lr": 0.1, "patience": 3.0}, "threads": 2, "step": 9, "evaluated": 2, "loader": {"epoch": 2},
+        "schedule": {"t": 2, "rates": rates}, "colours": [[1.0, 2.0, 3.0], np.eye(3).tolist()],
+    }
+    safetensors.numpy.save_file(arrays, tmp_path / "c", {"tinynet": json.dumps(info)})
+    expected = train(model, optimizer, 5)
+    other, theirs = trained(1, seed=9)
+    progress, warm_up, loader = Part(), Part(), Part()
+    state = training.load(tmp_path / "c")
+    state.restore(model=other, optimizer=theirs, progress=progress, warm_up=warm_up, loader=loader)
+    assert train(other, theirs, 5) == expected
+    assert progress.state == {"step": 9, "evaluated": 2} and loader.state == {"epoch": 2}
+    assert warm_up.state == {"t": 9, "rates": rates}
+    assert state.info["options"] == {"lr": 0.1, "timeout": 3.0} and state.info["classes"] == ["a"]
+    statistics = state.state_dict("statistics")
+    np.testing.assert_array_equal(statistics["mean"], np.arange(3.0))
+    np.testing.assert_array_equal(statistics["eigenvalues"], [1, 2, 3])
+    np.testing.assert_array_equal(statistics["eigenvectors"], np.eye(3))
