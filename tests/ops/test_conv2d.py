@@ -146,7 +146,7 @@ def tensor(*shape):
         ((tensor(1, 3, 2, 8), tensor(4, 3, 3, 3)), "does not fit into an image of"),
         ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 0), "stride must be an integer of at least 1"),
         ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 1, -1), "padding must be .* at least 0.* got -1"),
-        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 1, 0, 1, 2), "groups divide both C and K"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 1, 0, 1, 2), "groups must divide both C and K"),
     ],
 )
 def test_bad_input_is_named(arguments, message):

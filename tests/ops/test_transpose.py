@@ -49,7 +49,7 @@ def test_bad_arguments():
         F.transpose(x, 0, -3)
     with pytest.raises(TypeError, match="transpose: dim1 must be an integer, got float"):
         F.transpose(x, 0, 1.0)
-    with pytest.raises(ValueError, match=r"T needs a tensor of two axes, got shape \(6,\)"):
+    with pytest.raises(ValueError, match=r"T needs a tensor with two axes, got shape \(6,\)"):
         x.reshape(6).T  # noqa: B018 (the property raises)
     with pytest.raises(TypeError, match=r"transpose: input must be a tinynet.Tensor, got ndarray"):
         F.transpose(np.ones((2, 3)), 0, 1)
