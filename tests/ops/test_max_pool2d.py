@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 import tinynet
 from compare import assert_same_as_torch
+from ops_cases import distinct
 from tinynet import functional as F
 
 # N, C, H, W, then the arguments
@@ -21,10 +22,6 @@ GRID = [
     ((1, 1, 40, 40), dict(kernel_size=17, stride=5)),  # more than 256 cells: winners need more than a byte
 ]
 
-
-def distinct(rng, shape):
-    """No ties: at a tie the maximum has a kink, and finite differences measure nothing."""
-    return rng.permutation(np.arange(np.prod(shape), dtype=float)).reshape(shape) / 8
 
 
 @pytest.mark.parametrize("shape, how", GRID)
