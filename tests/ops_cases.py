@@ -1,4 +1,4 @@
-"""What the tests of several operations share: inputs away from kinks, values that are no tensors, targets of losses."""
+"""Shared by the tests of several operations: inputs away from kinks, values that are not tensors, targets of losses."""
 
 import itertools
 
@@ -15,11 +15,8 @@ def torch_function(torch, name):
     return getattr(torch, name, None) or getattr(torch.nn.functional, name)
 
 
-# A kink has no slope: finite differences near it measure nothing.
-
-
 def away_from(rng, shape, *kinks):
-    """Normal numbers, none of them near a kink."""
+    """Normal numbers, none of them near a kink, where finite differences measure no slope."""
     x = rng.standard_normal(shape)
     for kink in kinks:
         x = np.where(np.abs(x - kink) < 0.01, kink + 0.05, x)

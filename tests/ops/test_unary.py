@@ -31,7 +31,7 @@ class Op(NamedTuple):
     inputs: Any = away_from  # (rng, shape) -> x, away from the kinks
     arguments: tuple = ()
     exact: bool = False  # no rounding: equal to the loops, bit for bit
-    special: tuple = ()  # inputs at and near the kinks, where PyTorch's slope is ours
+    special: tuple = ()  # inputs at and near the kinks, where we take PyTorch's slope
 
 
 def clip(low, high):
