@@ -30,7 +30,7 @@ JOINED = [
 ]
 
 
-@pytest.mark.parametrize("name, shapes, dim", JOINED)
+@pytest.mark.parametrize("name, shapes, dim", JOINED, ids=str)
 def test_joined_same_as_torch(torch, rng, dtype, device, name, shapes, dim):
     xs = [np.asarray(rng.standard_normal(s)) for s in shapes]
     ours, theirs = getattr(F, name), getattr(torch, name)

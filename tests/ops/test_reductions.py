@@ -59,12 +59,18 @@ OPS = [
         for c in (0, 1, 0.5)
     ),
 ]
-every_op = pytest.mark.parametrize("op", OPS, ids=lambda op: op.name + "".join(map(str, op.extra.values())))
 NAMES = ["sum", "mean", "var", "max", "min"]
 
 
+def case_id(value):
+    return value.name + "".join(map(str, value.extra.values())) if isinstance(value, Op) else str(value)
+
+
+every_op = pytest.mark.parametrize("op", OPS, ids=case_id)
+
+
 @pytest.mark.parametrize("keepdim", [False, True])
-@pytest.mark.parametrize("op, shape, dim", [(op, *case) for op in OPS for case in op.cases])
+@pytest.mark.parametrize("op, shape, dim", [(op, *case) for op in OPS for case in op.cases], ids=case_id)
 def test_same_as_torch(torch, rng, dtype, device, op, shape, dim, keepdim):
     def theirs(x):
         everything = () if op.torch_name else None  # how amax and sum are asked for all axes

@@ -44,7 +44,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("name, shape, arguments", CASES)
+@pytest.mark.parametrize("name, shape, arguments", CASES, ids=str)
 def test_same_as_torch(torch, rng, dtype, device, name, shape, arguments):
     def theirs(x):
         return getattr(torch, name)(x, *arguments)
