@@ -1,4 +1,4 @@
-"""Every operation under PyTorch's functional name. No code here: follow a name to its file."""
+"""Every operation under its PyTorch name. There is no code here: follow a name to its file."""
 
 import tinynet.ops.indexing  # noqa: F401 (attaches Tensor.__getitem__)
 from tinynet.ops.abs import abs

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kernel_checks import assert_same_bits_always, fetch, many_examples, put, where_kernels_run
 from tinynet import kernels
 from tinynet.ops.avg_pool2d import AvgPool2d
-from tinynet.ops.max_pool2d import pool, send_back
+from tinynet.ops.max_pool2d import pool, pool_backward
 from tinynet.windows import Windows
 
 pytestmark = where_kernels_run
@@ -38,7 +38,7 @@ GRID = [
 def check_max_pool(device, x, how, seed=0):
     y, winner = pool(x, how, True)
     dy = np.random.default_rng(seed).standard_normal(y.shape).astype(x.dtype)
-    dx = send_back(dy, winner, x.shape, how)
+    dx = pool_backward(dy, winner, x.shape, how)
     x_there, dy_there = put(device, x, dy)
     got = kernels.max_pool2d(x_there, how, True)
     got_dx = kernels.max_pool2d_backward(dy_there, got[1], x.shape, how)
@@ -111,7 +111,7 @@ def test_not_contiguous(rng, device):
     dy_there, winner_there = put(device, rng.standard_normal((3, 4, 4, 2)).astype("float32"), winner)
     turned = winner_there.transpose(0, 1, 3, 2).copy().transpose(0, 1, 3, 2)  # the same numbers, not contiguous
     dx = fetch(kernels.max_pool2d_backward(dy_there.transpose(3, 0, 2, 1), turned, x.shape, ALEXNET))[0]
-    np.testing.assert_array_equal(dx, send_back(fetch(dy_there.transpose(3, 0, 2, 1))[0], winner, x.shape, ALEXNET))
+    np.testing.assert_array_equal(dx, pool_backward(fetch(dy_there.transpose(3, 0, 2, 1))[0], winner, x.shape, ALEXNET))
 
 
 def test_same_bits_always(rng, device):

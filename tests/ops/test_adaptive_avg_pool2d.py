@@ -63,10 +63,10 @@ def test_loops(rng):
     for n, c, p, q in np.ndindex(y.shape):
         rows = range(math.floor(p * 7 / 3), math.ceil((p + 1) * 7 / 3))
         columns = range(math.floor(q * 5 / 4), math.ceil((q + 1) * 5 / 4))
-        cells = [(h, w) for h in rows for w in columns]
-        assert np.isclose(y.numpy()[n, c, p, q], sum(x[n, c, h, w] for h, w in cells) / len(cells))
-        for h, w in cells:
-            expected_dx[n, c, h, w] += dy[n, c, p, q] / len(cells)
+        window = [(h, w) for h in rows for w in columns]
+        assert np.isclose(y.numpy()[n, c, p, q], sum(x[n, c, h, w] for h, w in window) / len(window))
+        for h, w in window:
+            expected_dx[n, c, h, w] += dy[n, c, p, q] / len(window)
     np.testing.assert_allclose(tensor.grad, expected_dx, rtol=1e-12)
 
 

@@ -33,7 +33,7 @@ PAIRS = [
 
 
 def operand(rng, op, shape, first):
-    """Away from 0 below a fraction line, positive under a power; both signs elsewhere."""
+    """Away from 0 for a divisor, positive for a base, otherwise of both signs."""
     x = np.asarray(rng.standard_normal(shape))
     if op == "pow" and first:
         return np.abs(x) + 0.5
@@ -76,7 +76,7 @@ def test_pow_corners(torch, dtype, device):
     exponent = tinynet.tensor(z.astype(dtype), device=device)
     other = torch.tensor(z.astype(dtype))
     assert_same_as_torch(torch, lambda x: x**exponent, lambda x: x**other, [x], dtype, device)
-    # Towards the exponent only for x >= 0: a negative base has no power near 3.
+    # The exponent's gradient for x >= 0 only: a negative base has no real powers near z.
     assert_same_as_torch(torch, F.pow, torch.pow, [x[:4], z[:4]], dtype, device)
     assert_same_as_torch(torch, lambda x: x**0, lambda x: x**0, [x], dtype, device)
     assert_same_as_torch(torch, lambda x: x**2, lambda x: x**2, [x], dtype, device)
@@ -146,7 +146,7 @@ def test_shapes_that_do_not_broadcast(op):
 
 
 @pytest.mark.parametrize("op", BINARY)
-def test_operands_that_are_no_tensors(op):
+def test_operands_that_are_not_tensors(op):
     x = tinynet.tensor([1.0, 2.0])
     argument = "exponent" if op == "pow" else "other"
     for bad, name in ((None, "NoneType"), ("2", "str"), ([1.0], "list"), (1j, "complex")):

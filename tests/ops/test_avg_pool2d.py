@@ -76,8 +76,8 @@ def test_loops(rng, count_include_pad):
     y.backward(dy)
     expected_dx = np.zeros_like(x)
     for n, c, p, q in np.ndindex(y.shape):
-        cells = [(2 * p + r - 1, 2 * q + s - 1) for r in range(3) for s in range(3)]
-        inside = [(h, w) for h, w in cells if 0 <= h < 5 and 0 <= w < 6]
+        window = [(2 * p + r - 1, 2 * q + s - 1) for r in range(3) for s in range(3)]
+        inside = [(h, w) for h, w in window if 0 <= h < 5 and 0 <= w < 6]
         count = 9 if count_include_pad else len(inside)
         assert np.isclose(y.numpy()[n, c, p, q], sum(x[n, c, h, w] for h, w in inside) / count)
         for h, w in inside:

@@ -1,3 +1,6 @@
+import runpy
+
+import conv2d_loops
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -13,13 +16,13 @@ GRID = [
     (3, 3, 23, 20, 6, 11, 11, 4, 2, 1, 1),  # like AlexNet's conv1: the last columns unused
     (2, 4, 9, 7, 6, 5, 5, 1, 2, 1, 2),  # like conv2
     (1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1),
-    (2, 4, 6, 6, 4, 1, 1, 3, 0, 1, 1),  # the stride jumps over pixels
-    (2, 6, 7, 9, 6, 3, 2, (2, 1), (0, 2), (1, 3), 6),  # one channel a group, nothing square
-    (2, 8, 7, 9, 4, 3, 2, 1, (2, 1), (2, 1), 2),  # few filters, like conv5: dx by turned filters
-    (2, 4, 5, 6, 2, 1, 1, 1, 1, 1, 1),  # a border that the filter's first cell reaches: no turned filter makes dx
+    (2, 4, 6, 6, 4, 1, 1, 3, 0, 1, 1),  # the stride skips pixels
+    (2, 6, 7, 9, 6, 3, 2, (2, 1), (0, 2), (1, 3), 6),  # one channel per group, nothing square
+    (2, 8, 7, 9, 4, 3, 2, 1, (2, 1), (2, 1), 2),  # few filters, like conv5: dx by rotated filters
+    (2, 4, 5, 6, 2, 1, 1, 1, 1, 1, 1),  # more padding than dilation*(R-1): no rotated filter gives dx
     (0, 2, 5, 5, 4, 3, 3, 1, 0, 1, 1),
 ]
-# 600 places an image: several threads, several blocks in each
+# 600 columns per image: several threads, several chunks in each
 LARGE = (5, 6, 25, 24, 4, 3, 3, 1, 1, 1, 2)
 
 
@@ -75,32 +78,34 @@ def test_random_shapes_same_as_torch(torch, data):
     )
 
 
+def by_loops(x, w, b, dy, stride, padding, dilation, groups):
+    """y, dx, dw, db. To the loops, groups are separate convolutions and a dilated filter is one with zeros in it."""
+    stride, padding, dilation = (v if isinstance(v, tuple) else (v, v) for v in (stride, padding, dilation))
+    taps = ..., slice(None, None, dilation[0]), slice(None, None, dilation[1])
+    (K, _, R, S), C = w.shape, x.shape[1]
+    dilated = np.zeros((*w.shape[:2], dilation[0] * (R - 1) + 1, dilation[1] * (S - 1) + 1))
+    dilated[taps] = w
+    y, dx, dw, db = (np.empty_like(a) for a in (dy, x, dilated, b))
+    for c, k in zip(np.split(np.arange(C), groups), np.split(np.arange(K), groups), strict=True):
+        y[:, k] = conv2d_loops.forward(x[:, c], dilated[k], b[k], stride, padding)
+        dx[:, c], dw[k], db[k] = conv2d_loops.backward(dy[:, k], x[:, c], dilated[k], stride, padding)
+    return y, dx, dw[taps], db
+
+
 @pytest.mark.parametrize("shape", [*GRID[:-1], LARGE])
 def test_loops(rng, shape):
-    """The definition, written as seven loops, and its transposes in the same loops."""
-    (x, w, b), how = case(rng, *shape)
-    tensors = [tinynet.tensor(a, requires_grad=True) for a in (x, w, b)]
+    arrays, how = case(rng, *shape)
+    tensors = [tinynet.tensor(a, requires_grad=True) for a in arrays]
     y = F.conv2d(*tensors, **how)
     dy = rng.standard_normal(y.shape)
     y.backward(dy)
-    stride, padding, dilation = (
-        (v, v) if isinstance(v, int) else v for v in (how["stride"], how["padding"], how["dilation"])
-    )
-    K, Cg, R, S = w.shape
-    expected, dx, dw = np.zeros(y.shape), np.zeros_like(x), np.zeros_like(w)
-    for n, k, p, q in np.ndindex(y.shape):
-        first = k // (K // how["groups"]) * Cg
-        expected[n, k, p, q] = b[k]
-        for c, r, s in np.ndindex(Cg, R, S):
-            h = p * stride[0] + r * dilation[0] - padding[0]
-            v = q * stride[1] + s * dilation[1] - padding[1]
-            if 0 <= h < x.shape[2] and 0 <= v < x.shape[3]:
-                expected[n, k, p, q] += w[k, c, r, s] * x[n, first + c, h, v]
-                dx[n, first + c, h, v] += w[k, c, r, s] * dy[n, k, p, q]
-                dw[k, c, r, s] += x[n, first + c, h, v] * dy[n, k, p, q]
-    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-10, atol=1e-10)
-    for tensor, gradient in zip(tensors, (dx, dw, dy.sum((0, 2, 3))), strict=True):
-        np.testing.assert_allclose(tensor.grad, gradient, rtol=1e-10, atol=1e-10)
+    for got, expected in zip((y.data, *(t.grad for t in tensors)), by_loops(*arrays, dy, **how), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_the_loops_check_themselves(capsys):
+    runpy.run_path(conv2d_loops.__file__, run_name="__main__")
+    assert capsys.readouterr().out == "y, dx, dw and db are those of tinynet.functional.conv2d, to rounding\n"
 
 
 @pytest.mark.parametrize("shape", GRID[:-1])
@@ -146,7 +151,7 @@ def tensor(*shape):
         ((tensor(1, 3, 2, 8), tensor(4, 3, 3, 3)), "does not fit into an image of"),
         ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 0), "stride must be an integer of at least 1"),
         ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 1, -1), "padding must be .* at least 0.* got -1"),
-        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 1, 0, 1, 2), "groups divide both C and K"),
+        ((tensor(1, 3, 8, 8), tensor(4, 3, 3, 3), None, 1, 0, 1, 2), "groups must divide both C and K"),
     ],
 )
 def test_bad_input_is_named(arguments, message):

@@ -1,62 +1,41 @@
-import itertools
+"""cross_entropy. What it has in common with nll_loss is in test_losses.py: defaults, wrong arguments."""
+
 import math
 
 import numpy as np
 import pytest
-from test_nll_loss import REDUCTIONS, SHAPES, class_count, everywhere, targets
 
 import tinynet
 from compare import assert_same_as_torch
+from ops_cases import REDUCTIONS, assert_loss_same_as_torch, targets
 from tinynet import functional as F
 
 SMOOTHING = [0.0, 0.1, 1.0]
-
-
-def probabilities(rng, shape):
-    p = rng.random(shape)
-    return p / p.sum(0 if len(shape) == 1 else 1, keepdims=True)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("smoothing", SMOOTHING)
 @pytest.mark.parametrize("ignored", [-100, 1])
 def test_classes_same_as_torch(torch, rng, dtype, device, ignored, smoothing, reduction):
+    def scores(shape):
+        return 3 * rng.standard_normal(shape)
+
     how = dict(ignore_index=ignored, reduction=reduction, label_smoothing=smoothing)
-    theirs = torch.nn.functional.cross_entropy
-    for shape, weighted in itertools.product(SHAPES, [False, True]):
-        t = targets(rng, shape, ignored)
-        if reduction == "mean" and (t == ignored).all():
-            continue  # the mean of nothing is nan, tested below
-        w = rng.uniform(0.5, 2, class_count(shape)).astype(dtype) if weighted else None
-        (our_t, our_w), (their_t, their_w) = everywhere(torch, device, t, w)
-        assert_same_as_torch(
-            torch,
-            lambda x: F.cross_entropy(x, our_t, our_w, **how),  # noqa: B023
-            lambda x: theirs(x, their_t, their_w, **how),  # noqa: B023
-            [3 * rng.standard_normal(shape)],
-            dtype,
-            device,
-        )
+    assert_loss_same_as_torch(torch, rng, dtype, device, "cross_entropy", scores, **how)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("smoothing", SMOOTHING)
 def test_probabilities_same_as_torch(torch, rng, dtype, device, smoothing, reduction):
+    def scores(shape):
+        return 3 * rng.standard_normal(shape)
+
+    def probabilities(shape):
+        p = rng.random(shape)
+        return p / p.sum(0 if len(shape) == 1 else 1, keepdims=True)
+
     how = dict(reduction=reduction, label_smoothing=smoothing)
-    theirs = torch.nn.functional.cross_entropy
-    for shape, weighted in itertools.product(SHAPES, [False, True]):
-        if reduction == "mean" and 0 in shape:
-            continue  # the mean of nothing is nan, tested below
-        w = rng.uniform(0.5, 2, class_count(shape)).astype(dtype) if weighted else None
-        (our_w,), (their_w,) = everywhere(torch, device, w)
-        assert_same_as_torch(
-            torch,
-            lambda x, t: F.cross_entropy(x, t, our_w, **how),  # noqa: B023
-            lambda x, t: theirs(x, t, their_w, **how),  # noqa: B023
-            [3 * rng.standard_normal(shape), probabilities(rng, shape)],
-            dtype,
-            device,
-        )
+    assert_loss_same_as_torch(torch, rng, dtype, device, "cross_entropy", scores, probabilities, **how)
 
 
 @pytest.mark.filterwarnings("error")
@@ -80,17 +59,6 @@ def test_extreme_scores_and_ties(torch, dtype, device, reduction):
         [x],
         dtype,
         device,
-    )
-
-
-def test_defaults(torch, rng):
-    x, t = rng.standard_normal((4, 3)), np.array([0, 2, -100, 1])
-    assert_same_as_torch(
-        torch,
-        lambda x: F.cross_entropy(x, t),
-        lambda x: torch.nn.functional.cross_entropy(x, torch.tensor(t)),
-        [x],
-        np.dtype("f8"),
     )
 
 
@@ -171,15 +139,15 @@ def test_only_the_target_learns(rng):
     np.testing.assert_allclose(t.grad, -F.log_softmax(x, 1).numpy() / 2, rtol=1e-12)
 
 
-def test_bad_input_is_named():  # what it shares with nll_loss is tested there
-    x, t = tinynet.tensor(np.zeros((4, 10))), np.array([1, 2, 3, 4])
-    with pytest.raises(ValueError, match=r"cross_entropy: label_smoothing must be 0 to 1, got 1.5"):
-        F.cross_entropy(x, t, label_smoothing=1.5)
-    message = r"cross_entropy: target holds probabilities .* \(4, 10\), got \(4,\)"
-    with pytest.raises(ValueError, match=message):
-        F.cross_entropy(x, np.zeros(4))
-    message = r"cross_entropy: ignore_index=3 means nothing for probabilities"
-    with pytest.raises(ValueError, match=message):
-        F.cross_entropy(x, np.zeros((4, 10)), ignore_index=3)
-    with pytest.raises(TypeError, match=r"cross_entropy: target is float32 but input is float64"):
-        F.cross_entropy(x, np.zeros((4, 10), np.float32))
+@pytest.mark.parametrize(
+    "target, how, error, message",
+    [
+        (np.array([1, 2, 3, 4]), dict(label_smoothing=1.5), ValueError, "label_smoothing must be 0 to 1, got 1.5"),
+        (np.zeros(4), {}, ValueError, r"target holds probabilities .* \(4, 10\), got \(4,\)"),
+        (np.zeros((4, 10)), dict(ignore_index=3), ValueError, "ignore_index=3 means nothing for probabilities"),
+        (np.zeros((4, 10), "f4"), {}, TypeError, "target is float32 but input is float64"),
+    ],
+)
+def test_bad_input_is_named(target, how, error, message):
+    with pytest.raises(error, match=f"^cross_entropy: {message}"):
+        F.cross_entropy(tinynet.tensor(np.zeros((4, 10))), target, **how)

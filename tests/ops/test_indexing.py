@@ -57,7 +57,7 @@ def test_same_as_torch(torch, rng, dtype, device, shape, index):
 
 
 def test_numpy_where_pytorch_differs(rng):
-    """A number apart from an array counts as one; PyTorch would give the transpose."""
+    """A number separated from an array counts as an array; PyTorch would give the transpose."""
     x = tinynet.tensor(rng.standard_normal((2, 3, 4)), requires_grad=True)
     index = (0, slice(None), [1, 1])
     np.testing.assert_array_equal(x[index].numpy(), x.numpy()[index])
@@ -66,7 +66,7 @@ def test_numpy_where_pytorch_differs(rng):
 
 
 def test_negative_steps(rng):
-    """PyTorch has none; NumPy has."""
+    """NumPy has them, PyTorch does not."""
     x = tinynet.tensor(rng.standard_normal((3, 4)), requires_grad=True)
     np.testing.assert_array_equal(x[::-1, ::-2].numpy(), x.numpy()[::-1, ::-2])
     assert tinynet.gradcheck(lambda x: x[::-1, ::-2], x)
@@ -78,7 +78,7 @@ def test_gradcheck(rng, index):
     assert tinynet.gradcheck(lambda x: x[index], x)
 
 
-def test_a_place_read_twice_gets_both(device):
+def test_an_element_read_twice_gets_both_gradients(device):
     x = tinynet.tensor([1.0, 2.0, 3.0], requires_grad=True, device=device)
     x[[0, 2, 0]].backward([1.0, 10.0, 100.0])
     assert x.grad.tolist() == [101, 0, 10]

@@ -36,7 +36,7 @@ def test_loops(rng):
 
 def test_bad_input_is_named():
     x, w = tinynet.tensor(np.zeros((2, 3))), tinynet.tensor(np.zeros((5, 4)))
-    with pytest.raises(ValueError, match=r"linear: the last axis of input must be 4 .* got input \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"linear: the last axis of input must have length 4 .* got input \(2, 3\)"):
         F.linear(x, w)
     with pytest.raises(ValueError, match=r"linear: weight must be \(K, C\), got shape \(4,\)"):
         F.linear(x, tinynet.tensor(np.zeros(4)))

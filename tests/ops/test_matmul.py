@@ -79,12 +79,12 @@ def test_only_what_a_gradient_needs_is_saved(rng):
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        ((3, 4), (5, 6), r"has shape \(3, 4\) and other \(5, 6\): 4 columns cannot meet 5 rows"),
-        ((4,), (5,), r"has shape \(4,\) and other \(5,\): 4 columns cannot meet 5 rows"),
-        ((2, 4), (5,), "4 columns cannot meet 5 rows"),
+        ((3, 4), (5, 6), r"has shape \(3, 4\) and other \(5, 6\): 4 columns do not match 5 rows"),
+        ((4,), (5,), r"has shape \(4,\) and other \(5,\): 4 columns do not match 5 rows"),
+        ((2, 4), (5,), "4 columns do not match 5 rows"),
         ((2, 3, 4), (3, 4, 5), r"other \(3, 4, 5\): batches of 2 and 3 do not broadcast"),
-        ((), (3,), r"input has shape \(\) and other \(3,\): both need an axis"),
-        ((3,), (), "both need an axis"),
+        ((), (3,), r"input has shape \(\) and other \(3,\): both need at least one axis"),
+        ((3,), (), "both need at least one axis"),
     ],
 )
 def test_bad_shapes(first, second, message):

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 import tinynet
 from compare import assert_same_as_torch
+from ops_cases import distinct
 from tinynet import functional as F
 
 # N, C, H, W, then the arguments
@@ -18,13 +19,9 @@ GRID = [
     ((1, 2, 7, 7), dict(kernel_size=4, stride=4, ceil_mode=True)),
     ((0, 2, 5, 5), dict(kernel_size=2)),
     ((6, 8, 60, 31), dict(kernel_size=3, stride=2)),  # large enough for several threads
-    ((1, 1, 40, 40), dict(kernel_size=17, stride=5)),  # more than 256 cells: winners need more than a byte
+    ((1, 1, 40, 40), dict(kernel_size=17, stride=5)),  # more than 256 pixels: winner numbers need more than a byte
 ]
 
-
-def distinct(rng, shape):
-    """No ties: at a tie the maximum has a kink, and finite differences measure nothing."""
-    return rng.permutation(np.arange(np.prod(shape), dtype=float)).reshape(shape) / 8
 
 
 @pytest.mark.parametrize("shape, how", GRID)
@@ -67,7 +64,7 @@ def test_random_shapes_same_as_torch(torch, data):
     padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
     ceil_mode = draw(st.booleans())
     for size, k, pad, step in zip((H, W), kernel, padding, dilation, strict=True):
-        assume(size >= step * (k - 1) + 1 - pad)  # so that every window holds a real cell
+        assume(size >= step * (k - 1) + 1 - pad)  # so that every window contains a pixel
     x = distinct(np.random.default_rng(0), (draw(st.integers(1, 3)), 2, H, W))
     how = dict(kernel_size=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)
     theirs = torch.nn.functional.max_pool2d

@@ -33,7 +33,7 @@ def test_same_as_torch(torch, rng, dtype, device, shape, pad, value):
 
 @settings(derandomize=True, max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=3), st.data())
-def test_the_middle_is_x_and_the_border_value(shape, data):
+def test_the_middle_is_x_and_the_rest_value(shape, data):
     axes = data.draw(st.integers(0, len(shape)))
     pad = data.draw(st.lists(st.integers(0, 2), min_size=2 * axes, max_size=2 * axes))
     x = np.random.default_rng(0).standard_normal(shape)

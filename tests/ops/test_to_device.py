@@ -12,7 +12,7 @@ def test_already_there(device):
 
 
 def test_there_and_back(device):
-    """The gradient arrives where x is, with both ways counted."""
+    """The gradient arrives on x's device, through both moves."""
     x = tinynet.tensor([1.0, 2.0], requires_grad=True)
     there = x.to(device) * 3
     assert there.device == device
@@ -24,7 +24,7 @@ def test_there_and_back(device):
 
 
 class Elsewhere:
-    """Stands in for a second device on a machine that has none: it records what is moved."""
+    """Stands in for a second device on a machine without one: records where arrays are moved."""
 
     def __init__(self, monkeypatch):
         self.moves = []

@@ -1,1 +1,1 @@
-"""One operation a file: the maths, the forward pass, the backward pass, the public function."""
+"""One operation per file: the maths, the forward pass, the backward pass, the public function."""

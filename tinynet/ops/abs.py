@@ -2,12 +2,12 @@
 
 Forward.   y = |x|
 
-Backward.  The slope is 1 right of 0 and -1 left of it. At 0 there is none, and we take the value
-half way, 0:
+Backward.  The slope is 1 to the right of 0 and -1 to the left. At 0 it is undefined; like PyTorch
+we take the value halfway between, 0:
 
     dx = dy * sign(x)
 
-x is saved: y has lost the sign.
+Saved: x, because y has lost the sign.
 """
 
 from tinynet.autograd import Function, Tensor
@@ -27,7 +27,7 @@ class Abs(Function):
 
 
 def abs(input):
-    """|input|, element by element. input: any shape."""
+    """|input|, elementwise. input: any shape."""
     return Abs()(input)
 
 

@@ -1,17 +1,17 @@
-"""Average-pooling to a given size, whatever the size of the image (Lin et al., 2013, for 1 x 1).
+"""Average-pooling to a given output size, whatever the size of the image (Lin et al., 2013, for 1 x 1).
 
-Forward. P x Q windows cover the image of H x W. Window p holds the rows
+Forward. P x Q windows cover the H x W image. Window p spans the rows
 
-    floor(p * H / P)  up to, not including,  ceil((p + 1) * H / P)
+    floor(p * H / P)  up to, but not including,  ceil((p + 1) * H / P)
 
-and window q its columns likewise: neighbors meet, or share a line where P does not divide H.
-y[n,c,p,q] is the mean over rows and columns. A mean over a rectangle is the mean of its rows'
-means, so we take one axis after the other: P + Q slices to average instead of P * Q.
+and window q likewise spans columns. Windows p and p + 1 share a row if (p + 1) * H / P is not an
+integer. y[n,c,p,q] is the mean of its window. The mean of a rectangle is the mean of its rows' means,
+so we average along one axis and then along the other: P + Q slices instead of P * Q.
 
-Backward. Along one axis y_p = mean of x_h over window p, so each x_h of it gets dy_p / length,
-and the sum of that where windows share a line. Two axes: undo them one after the other too.
+Backward. Along one axis, y_p is the mean of the x_h in window p, so each of them gets dy_p / length,
+and an x_h in two windows gets the sum. The two axes are undone one after the other as well.
 
-The mean is linear: nothing is saved but the shape.
+The mean is linear: only the shape is saved.
 """
 
 from tinynet.autograd import Function
@@ -32,11 +32,11 @@ class AdaptiveAvgPool2d(Function):
 
     def backward(self, dy):  # dy: (N, C, P, Q)
         H, W = self.image
-        return spread(spread(dy, W, axis=3), H, axis=2)  # (N, C, H, W)
+        return average_backward(average_backward(dy, W, axis=3), H, axis=2)  # (N, C, H, W)
 
 
 def windows(size, count, axis):
-    """For each of `count` windows over an axis of `size`: where its mean goes, what it covers."""
+    """For each of `count` windows along an axis of length `size`: the index of its mean, and of what it covers."""
     lead = (slice(None),) * axis
     for i in range(count):
         yield (*lead, i), (*lead, slice(i * size // count, -(-(i + 1) * size // count)))
@@ -45,31 +45,31 @@ def windows(size, count, axis):
 def average(x, count, axis):
     """The means of `count` windows along one axis of x."""
     if x.shape[axis] == count:
-        return x  # every window is one cell
+        return x  # every window is a single pixel
     y = array_module(x).empty((*x.shape[:axis], count, *x.shape[axis + 1 :]), x.dtype)
-    for place, cells in windows(x.shape[axis], count, axis):
-        y[place] = x[cells].mean(axis)
+    for here, window in windows(x.shape[axis], count, axis):
+        y[here] = x[window].mean(axis)
     return y
 
 
-def spread(dy, size, axis):
-    """The transpose of `average`: each dy, divided evenly among the cells of its window."""
+def average_backward(dy, size, axis):
+    """The transpose of `average`: each dy is divided evenly among the pixels of its window."""
     count = dy.shape[axis]
     if size == count:
         return dy
     dx = array_module(dy).zeros((*dy.shape[:axis], size, *dy.shape[axis + 1 :]), dy.dtype)
-    for place, cells in windows(size, count, axis):
-        length = cells[axis].stop - cells[axis].start
-        dx[cells] += (dy[place] / length)[(slice(None),) * axis + (None,)]
+    for here, window in windows(size, count, axis):
+        length = window[axis].stop - window[axis].start
+        dx[window] += (dy[here] / length)[(slice(None),) * axis + (None,)]
     return dx
 
 
 def adaptive_avg_pool2d(input, output_size):
     """The means of P x Q windows that cover the image.
 
-    input: (N, C, H, W), H and W at least 1. output_size: an int, or (P, Q); None in place of P or Q
-    keeps the size that the image has. Returns (N, C, P, Q). Raises ValueError where input or
-    output_size is not so.
+    input: (N, C, H, W). output_size: an int, or (P, Q); None for P or Q keeps the image's size.
+    Returns (N, C, P, Q). Raises ValueError if H or W is 0 or output_size is not a positive integer or
+    two, TypeError if input is not floating.
     """
     check_image("adaptive_avg_pool2d", input)
     if 0 in input.shape[2:]:

@@ -1,8 +1,8 @@
-"""Arithmetic, element by element, with broadcasting: + - * / ** and the comparisons.
+"""Elementwise arithmetic with broadcasting: + - * / ** and the comparisons.
 
 Forward.   y = x + z    x - z    x * z    x / z    x^z    -x
 
-Backward.  The slopes are school calculus, one pair for each operation:
+Backward.  The slopes are school calculus, one pair per operation:
 
     x + z:   dx = dy                 dz = dy
     x - z:   dx = dy                 dz = -dy
@@ -11,11 +11,11 @@ Backward.  The slopes are school calculus, one pair for each operation:
     x^z:     dx = dy * z * x^(z-1)   dz = dy * x^z * log(x)
 
 The step that is easy to forget is broadcasting. Where an axis of length 1 was stretched to length
-n, one number x was used n times: y_i = x + z_i. It reaches the loss by n roads, and what comes back
-along them adds up: dx = sum_i dy_i. So broadcasting forward is summing backward (`unbroadcast`).
+n, one number x was used n times: y_i = x + z_i. It reaches the loss along n paths, and what comes
+back along them adds up: dx = sum_i dy_i. So broadcasting forward is summing backward (`unbroadcast`).
 
-An operand is saved only if the *other* one's gradient needs it and that gradient is wanted: `x * 2`
-keeps the number 2, and not x.
+Saved: an operand only if the *other* one's gradient needs it and is wanted: `x * 2` saves the
+number 2, and not x.
 """
 
 import operator
@@ -28,7 +28,7 @@ from tinynet.ops.dims import number, require_floating
 
 
 class Binary(Function):
-    """y = value(x, z). Subclasses give it, and dx and dz as if nothing had been stretched."""
+    """y = value(x, z). Subclasses define it, and dx and dz as if nothing had been broadcast."""
 
     arguments = ("input", "other")
 
@@ -45,7 +45,7 @@ class Binary(Function):
         return dx, dz
 
     def save_for(self, dx, dz):
-        """Save what dx takes, if it will be asked for, and what dz takes, if that will be."""
+        """Save what dx needs, if dx is wanted, and what dz needs, if dz is."""
         for_x, for_z = self.needs_input_grad
         self.save(dx if for_x else None, dz if for_z else None)
 
@@ -98,7 +98,7 @@ class Div(Binary):
 
 
 class Pow(Binary):
-    """Two corners: x^0 = 1 for every x, so dx is 0 there; 0^z stays 0 for z > 0, so dz is 0."""
+    """Two corner cases: x^0 = 1 for every x, so dx is 0 there; 0^z is 0 for all z > 0, so dz is 0."""
 
     arguments = ("input", "exponent")
 
@@ -120,7 +120,7 @@ class Pow(Binary):
 
 
 class PowScalar(Function):
-    """x^c for a number c: NumPy has short cuts for 2, 1, 0.5 and -1."""
+    """x^c for a number c, because NumPy has shortcuts for 2, 1, 0.5 and -1."""
 
     name = "pow"
     arguments = ("input",)
@@ -149,7 +149,7 @@ class Neg(Function):
 
 
 class Compare(Binary):
-    """Yes or no for each element: there is no slope, so nothing is recorded."""
+    """True or False for each element: it has no derivative, so no graph is recorded."""
 
     def __init__(self, relation):
         self.value = relation
@@ -159,7 +159,7 @@ class Compare(Binary):
 
 
 def check_broadcast(function, x_shape, z_shape, arguments):
-    """Counted from the last, axes must be of equal length, or one of the two of length 1."""
+    """Raise unless, counted from the last, axes have equal lengths or one of the two has length 1."""
     if x_shape == z_shape:
         return
     for n, m in zip(reversed(x_shape), reversed(z_shape), strict=False):
@@ -171,10 +171,10 @@ def check_broadcast(function, x_shape, z_shape, arguments):
 
 
 def unbroadcast(dy, shape):
-    """The transpose of broadcasting: sum dy over the axes that stretched `shape` to dy.shape."""
+    """The transpose of broadcasting `shape` to dy.shape: sum dy over the stretched axes."""
     if dy.shape == shape:
         return dy
-    new = dy.ndim - len(shape)  # axes that broadcasting put in front
+    new = dy.ndim - len(shape)  # how many axes broadcasting put in front
     stretched = [new + axis for axis, n in enumerate(shape) if n == 1]
     return dy.sum(axis=(*range(new), *stretched)).reshape(shape)
 
@@ -183,12 +183,12 @@ def unbroadcast(dy, shape):
 
 
 def operands(op, input, other, argument="other"):
-    """Both as tensors. A number becomes one of no axes: it is never stretched in memory."""
+    """Both as tensors. A number becomes a 0-d tensor, which is never stretched in memory."""
     if not isinstance(other, Tensor):
         other = as_tensor(op, argument, other, like=input)
     elif not isinstance(input, Tensor):
         input = as_tensor(op, "input", input, like=other)
-    if input.dtype != other.dtype:  # an integer takes the floating dtype that it meets
+    if input.dtype != other.dtype:  # integers take the other operand's floating dtype
         if input.dtype in FLOATS and other.dtype not in FLOATS:
             other = Tensor(other.data.astype(input.dtype))
         elif other.dtype in FLOATS and input.dtype not in FLOATS:
@@ -197,7 +197,7 @@ def operands(op, input, other, argument="other"):
 
 
 def as_tensor(op, argument, value, like):
-    """A number in the dtype and on the device of the tensor `like`; an array as a tensor."""
+    """A number as a tensor with the dtype and device of the tensor `like`; an array as a tensor."""
     if not isinstance(like, Tensor):
         raise TypeError(
             f"{op}: input must be a tinynet.Tensor, got {type(like).__name__}; "
@@ -220,22 +220,22 @@ def as_tensor(op, argument, value, like):
 
 
 def add(input, other):
-    """input + other. Shapes that broadcast; either may be a number or an array. Else ValueError."""
+    """input + other. Either may be a number or an array. Raises ValueError if shapes do not broadcast."""
     return Add()(*operands("add", input, other))
 
 
 def sub(input, other):
-    """input - other. Shapes that broadcast; either may be a number or an array. Else ValueError."""
+    """input - other. Either may be a number or an array. Raises ValueError if shapes do not broadcast."""
     return Sub()(*operands("sub", input, other))
 
 
 def mul(input, other):
-    """input * other. Shapes that broadcast; either may be a number or an array. Else ValueError."""
+    """input * other. Either may be a number or an array. Raises ValueError if shapes do not broadcast."""
     return Mul()(*operands("mul", input, other))
 
 
 def div(input, other):
-    """input / other. Shapes that broadcast; either may be a number or an array. Else ValueError.
+    """input / other. Either may be a number or an array. Raises ValueError if shapes do not broadcast.
 
     Integers divided by integers give float32.
     """
@@ -246,14 +246,14 @@ def div(input, other):
 
 
 def neg(input):
-    """-input, element by element. input: any shape."""
+    """-input, elementwise. input: any shape."""
     return Neg()(input)
 
 
 def pow(input, exponent):
-    """input to the power of exponent: one a floating tensor, the other such a tensor or a number.
+    """input to the power of exponent: one is a floating tensor, the other another tensor or a number.
 
-    Shapes that broadcast, else ValueError. Integers to the power of integers: TypeError.
+    Raises ValueError if shapes do not broadcast, TypeError if both hold integers.
     """
     if isinstance(exponent, int | float | np.generic) and isinstance(input, Tensor):
         return PowScalar(number("pow", "exponent", exponent))(input)
@@ -261,7 +261,7 @@ def pow(input, exponent):
 
 
 def compare(relation):
-    """One of Python's comparisons as a method of Tensor: the result is a tensor of bool."""
+    """One of Python's comparisons as a Tensor method that returns a tensor of bool."""
     return lambda self, other: Compare(relation)(*operands("compare", self, other))
 
 
@@ -276,7 +276,7 @@ Tensor.__rtruediv__ = lambda self, other: div(other, self)
 Tensor.__pow__ = pow
 Tensor.__rpow__ = lambda self, other: pow(other, self)
 Tensor.__neg__ = neg
-# == and != stay Python's own, "is it the same object": tensors are keys of dicts and sets.
+# == and != still compare identity, as for any Python object: tensors are keys of dicts and sets.
 Tensor.__gt__ = compare(operator.gt)
 Tensor.__ge__ = compare(operator.ge)
 Tensor.__lt__ = compare(operator.lt)

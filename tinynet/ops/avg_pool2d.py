@@ -1,20 +1,20 @@
 """Average-pooling: the mean of each window (LeCun et al., 1998, "subsampling").
 
-Forward. Window (p, q) adds up its cells and divides by how many it counts:
+Forward. Window (p, q) adds up its pixels and divides by their number:
 
     y[n,c,p,q] = 1 / count[p,q] * sum over (r, s) of
                  x[n, c, p * stride + r - padding, q * stride + s - padding]
 
-Cells of the border are 0, and count as cells if count_include_pad. Where ceil_mode lets a window
-hang over the far side of the border, what hangs over is never counted. count[p,q] is a number of
-rows times a number of columns.
+The padding is 0, and its pixels count only with count_include_pad. Where ceil_mode lets a window
+extend beyond the padding, the pixels beyond never count. count[p,q] is a number of rows times a
+number of columns.
 
-Backward. Each cell entered its window's sum with factor 1 / count, so it gets that much of the
-window's dy, and the sum of it where windows overlap:
+Backward. Each pixel entered its window's mean with the factor 1 / count, so it gets that fraction of
+the window's dy, summed over the windows that contain it:
 
-    dx[n,c,h,w] = sum of dy[n,c,p,q] / count[p,q] over the windows (p, q) that hold (h, w)
+    dx[n,c,h,w] = sum of dy[n,c,p,q] / count[p,q] over the windows (p, q) that contain (h, w)
 
-The mean is linear: its slope does not depend on x, and nothing is saved but the shape.
+The mean is linear, so its slope does not depend on x: only the shape is saved.
 """
 
 import numpy as np
@@ -36,14 +36,14 @@ class AvgPool2d(Function):
         if on_gpu(x):
             return kernels.avg_pool2d(x, self.windows, self.count_include_pad)
         P, Q = self.windows.places(x.shape[2:])
-        count = cells_counted(x, self.windows, self.count_include_pad)  # (P, Q)
+        count = window_counts(x, self.windows, self.count_include_pad)  # (P, Q)
         y = np.zeros((*x.shape[:2], P, Q), x.dtype)
 
         def images(start, stop):
             for n in range(start, stop):
                 padded = pad_image(x[n], self.windows.border(x.shape[2:]))
-                for _, here in self.windows.cells(P, Q):
-                    y[n] += padded[here]
+                for _, seen in self.windows.cells(P, Q):  # pixel (r, s) of all windows at once
+                    y[n] += padded[seen]
                 y[n] /= count
 
         parallel_for(len(x), images, x)
@@ -55,22 +55,22 @@ class AvgPool2d(Function):
         C, H, W = self.x_shape[1:]
         top, bottom, left, right = self.windows.border((H, W))
         dx = np.empty(self.x_shape, dy.dtype)
-        count = cells_counted(dx, self.windows, self.count_include_pad)  # (P, Q)
+        count = window_counts(dx, self.windows, self.count_include_pad)  # (P, Q)
 
         def images(start, stop):
             for n in range(start, stop):
                 padded = np.zeros((C, top + H + bottom, left + W + right), dy.dtype)
-                share = dy[n] / count
-                for _, here in self.windows.cells(*dy.shape[2:]):
-                    padded[here] += share
+                dy_per_pixel = dy[n] / count
+                for _, seen in self.windows.cells(*dy.shape[2:]):
+                    padded[seen] += dy_per_pixel
                 dx[n] = padded[:, top : top + H, left : left + W]
 
         parallel_for(len(dy), images, dx)
         return dx
 
 
-def cells_counted(x, windows, count_include_pad):
-    """count[p,q], the number of cells that window (p, q) divides by: (P, Q), in x's dtype."""
+def window_counts(x, windows, count_include_pad):
+    """count[p,q], the number of pixels that window (p, q) divides by: (P, Q), in x's dtype."""
     sides = []
     for axis, places in enumerate(windows.places(x.shape[2:])):
         size, padding = x.shape[2 + axis], windows.padding[axis]
@@ -88,9 +88,9 @@ def avg_pool2d(
     """The mean of each window.
 
     input: (N, C, H, W). kernel_size, stride (default: kernel_size), padding: an int, or
-    (height, width); padding is at most half of the window. ceil_mode: also keep windows that hang
-    over the far edge. count_include_pad: the zeros of the border count as cells. Returns
-    (N, C, P, Q). Raises ValueError where no window fits.
+    (height, width). ceil_mode: keep windows that extend beyond the far edge. count_include_pad:
+    the padding's zeros count toward the mean. Returns (N, C, P, Q). Raises ValueError if no window
+    fits or padding is more than half the window.
     """
     check_image("avg_pool2d", input)
     kernel = pair("avg_pool2d", "kernel_size", kernel_size, 1)
@@ -99,7 +99,7 @@ def avg_pool2d(
     if any(2 * pad > size for size, pad in zip(kernel, padding, strict=True)):
         raise ValueError(
             f"avg_pool2d: padding {padding} is more than half of a window of {kernel}; some "
-            "windows would see only border"
+            "windows would see only padding"
         )
     windows = Windows(kernel, stride, padding, dilation=(1, 1), ceil_mode=ceil_mode)
     if min(windows.places(input.shape[2:])) < 1:

@@ -1,13 +1,13 @@
-"""Clip (clamp): keep every element between two bounds.
+"""Clip (clamp): limit every element to lie between two bounds.
 
 Forward.   y = min(max(x, low), high)
 
-Backward.  Between the bounds y follows x; beyond them y stands still. At a bound both are true, and
+Backward.  Between the bounds y equals x; beyond them y is constant. At a bound the slope is undefined;
 like PyTorch we let the gradient pass:
 
     dx = dy   where low <= x <= high,   0 elsewhere
 
-Only that yes or no is saved: one byte an element, a quarter of x.
+Saved: only whether x was inside. One byte per element, a quarter of x.
 """
 
 from tinynet.autograd import FLOATS, Function, Tensor
@@ -47,7 +47,8 @@ class Clip(Function):
 def clip(input, min=None, max=None):
     """input, raised to min where it is less and lowered to max where it is more.
 
-    min, max: numbers, or None for no bound; with both None: ValueError. If min > max, all is max.
+    input: any shape. min, max: numbers, or None for no bound. If min > max, every element becomes max.
+    Raises ValueError if both are None, TypeError if input holds integers and a bound is a float.
     """
     if min is None and max is None:
         raise ValueError("clip: give min, max or both")

@@ -1,6 +1,6 @@
-"""Cross-entropy of softmax: the loss of every classifier, and backpropagation's best bargain.
+"""Cross-entropy of softmax: the loss of nearly every classifier, and backpropagation's best bargain.
 
-Forward.  Scores x_c become probabilities p_c, and the loss is -log of the right class t's:
+Forward.  Scores x_c become probabilities p_c, and the loss is -log of the one for the true class t:
 
     p_c = e^(x_c) / sum_j e^(x_j)
 
@@ -12,34 +12,34 @@ Backward.  Only lse needs thought. By the chain rule, log first, then the sum:
 
     dL/dx_c = p_c - [c = t]
 
-"What the model said, minus what is true." It lies between -1 and 1, and a model that is sure and
-wrong gets all of it. Done in two steps, softmax and then a logarithm, p_t could round to 0, log 0
-is -inf, and backward would divide by p_t; in one step p_t cancels before anyone divides.
+"What the model said, minus what is true." It lies between -1 and 1, and is largest for a model that is
+confident and wrong. In two steps, softmax and then a logarithm, p_t could round to 0: the loss would be
+-log 0 = inf, and backward would divide by p_t. In one step p_t cancels before anyone divides.
 
-A target may also be a distribution q over the classes: q_c = [c = t] for one class; label smoothing s
-makes that (1 - s) * [c = t] + s / C; class weights multiply q_c by w_c. The loss is then
+A target may also be a distribution q over the classes. A single class is q_c = [c = t]; label smoothing
+s makes that (1 - s) * [c = t] + s / C; class weights multiply q_c by w_c. The loss is then
 
     L = -sum_c q_c * log p_c = sum_c q_c * (lse - x_c)
 
     dL/dx_c = p_c * (sum_j q_j) - q_c,           dL/dq_c = -log p_c
 
-which is the same subtraction: q_c = [c = t] sums to 1 and gives back p_c - [c = t].
+which is the same subtraction: q_c = [c = t] sums to 1 and gives p_c - [c = t] again.
 
-Saved: x, which exists anyway; p is recomputed from it. Of class targets also their places and weights,
-of a target that is a distribution that array, which exists anyway too.
+Saved: x and the target, which exist anyway (of class targets also their indices and weights). p is
+recomputed from x.
 """
 
 from tinynet import kernels
 from tinynet.autograd import FLOATS, Function, Tensor
 from tinynet.backend import array_module, on_gpu
 from tinynet.ops.log_softmax import log_probabilities
-from tinynet.ops.reduction import check_reduction, reduce, share
+from tinynet.ops.reduction import check_reduction, reduce, reduce_backward
 from tinynet.ops.softmax import probabilities
 from tinynet.ops.targets import check_classes, check_input, check_weight, flat_shape, locate
 
 
 class CrossEntropy(Function):
-    """The target is one class for each place. It has no derivative, so it is not an input."""
+    """The target is one class per position. It has no derivative, so it is not an input."""
 
     arguments = ("input",)
 
@@ -49,55 +49,55 @@ class CrossEntropy(Function):
 
     def forward(self, x):  # x: (N, C, d1, ...)
         self.save(x)
-        self.places = places = locate(x, self.target, self.weight, self.ignore_index)
-        losses = self.losses(x.reshape(places.shape))  # (N, C, D) -> (N, D)
-        return reduce(losses.reshape(self.target.shape), self.reduction, places.weights.sum())
+        self.positions = positions = locate(x, self.target, self.weight, self.ignore_index)
+        losses = self.losses(x.reshape(positions.shape))  # (N, C, D) -> (N, D)
+        return reduce(losses.reshape(self.target.shape), self.reduction, positions.weights.sum())
 
     def backward(self, dy):  # dy: target's shape, or ()
         (x,) = self.saved
-        places = self.places
-        dl = places.flat(share(dy, self.reduction, places.weights.sum()))
-        return self.slopes(x.reshape(places.shape), dl).reshape(x.shape)
+        positions = self.positions
+        dl = positions.flat(reduce_backward(dy, self.reduction, positions.weights.sum()))
+        return self.slopes(x.reshape(positions.shape), dl).reshape(x.shape)
 
     def losses(self, x):  # x: (N, C, D) -> (N, D)
         if on_gpu(x):
-            return kernels.softmax_cross_entropy(x, *self.target_and_how())
+            return kernels.softmax_cross_entropy(x, *self.kernel_arguments())
         log_p = log_probabilities(x, axis=1)  # (N, C, D)
-        right, all_classes = self.target_distribution(x.dtype)
-        losses = -right * self.places.pick(log_p)  # (N, D)
-        if all_classes is not None:
-            losses -= (all_classes * log_p).sum(1)
+        q_true, q_smooth = self.target_distribution(x.dtype)
+        losses = -q_true * self.positions.pick(log_p)  # (N, D)
+        if q_smooth is not None:
+            losses -= (q_smooth * log_p).sum(1)
         return losses
 
     def slopes(self, x, dl):  # x: (N, C, D), dl: (N, D) or () -> dx
         if on_gpu(x):
-            return kernels.softmax_cross_entropy_backward(dl, x, *self.target_and_how())
-        right, all_classes = self.target_distribution(x.dtype)
+            return kernels.softmax_cross_entropy_backward(dl, x, *self.kernel_arguments())
+        q_true, q_smooth = self.target_distribution(x.dtype)
         dx = probabilities(x, axis=1)  # (N, C, D)
-        total = right if all_classes is None else right + all_classes.sum(1)
+        total = q_true if q_smooth is None else q_true + q_smooth.sum(1)
         dx *= (total * dl)[:, None]  # p * sum of q ...
-        dx[self.places.at] -= right * dl  # ... - q
-        if all_classes is not None:
-            dx -= all_classes * (dl[:, None] if dl.ndim else dl)
+        dx[self.positions.at] -= q_true * dl  # ... - q
+        if q_smooth is not None:
+            dx -= q_smooth * (dl[:, None] if dl.ndim else dl)
         return dx
 
-    def target_and_how(self):  # what the kernels take
-        N, _, D = self.places.shape
+    def kernel_arguments(self):
+        N, _, D = self.positions.shape
         return self.target.reshape(N, D), self.weight, self.ignore_index, self.label_smoothing
 
     def target_distribution(self, dtype):
-        """q in two parts: at the right class (N, D), and at every class (N, C, D), if smoothed."""
-        s, places = self.label_smoothing, self.places
-        right = (1 - s) * places.weights
+        """q as two terms: the true class's (N, D), and the smoothing's (N, C, D), None if s = 0."""
+        s, positions = self.label_smoothing, self.positions
+        q_true = (1 - s) * positions.weights
         if s == 0:
-            return right, None
-        C = places.shape[1]
-        w = array_module(right).ones(C, dtype) if self.weight is None else self.weight
-        return right, s / C * w[:, None] * places.kept[:, None]
+            return q_true, None
+        C = positions.shape[1]
+        w = array_module(q_true).ones(C, dtype) if self.weight is None else self.weight
+        return q_true, s / C * w[:, None] * positions.kept[:, None]
 
 
 class CrossEntropyWithProbabilities(Function):
-    """The target is a probability for each class, and can itself be the output of a model."""
+    """The target is one probability per class, and may itself be the output of a model."""
 
     name = "cross_entropy"
     arguments = ("input", "target")
@@ -111,13 +111,13 @@ class CrossEntropyWithProbabilities(Function):
         self.count = N * D
         log_p = log_probabilities(x.reshape(self.shape), axis=1)  # (N, C, D)
         losses = -(self.target_distribution(target) * log_p).sum(1)  # (N, D)
-        places = () if x.ndim == 1 else (N, *x.shape[2:])
-        return reduce(losses.reshape(places), self.reduction, self.count)
+        positions = () if x.ndim == 1 else (N, *x.shape[2:])
+        return reduce(losses.reshape(positions), self.reduction, self.count)
 
     def backward(self, dy):  # dy: x's shape without C, or ()
         x, target = self.saved
         N, _, D = self.shape
-        dl = share(dy, self.reduction, self.count)
+        dl = reduce_backward(dy, self.reduction, self.count)
         dl = dl.reshape(N, 1, D) if dl.ndim else dl
         dx = dtarget = None
         if self.needs_input_grad[0]:
@@ -146,15 +146,15 @@ class CrossEntropyWithProbabilities(Function):
 def cross_entropy(
     input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0
 ):
-    """How badly softmax(input) predicts target: the mean, the sum, or all (reduction="none").
+    """How badly softmax(input) predicts target: the mean, the sum, or every loss (reduction="none").
 
-    input: scores (N, C), (N, C, d1, ...) or (C,), not probabilities. target: integers, input's
-    shape without C; or floating, of input's shape, a probability for each class, which then gets a
-    gradient too. weight: (C,) or None. label_smoothing s: the target is mixed with s parts of an
-    even distribution. Targets equal to ignore_index do not count (classes only). The mean over
-    classes divides by the weights of the targets that count, and is nan if there are none; the
-    mean over probabilities divides by the number of places. Raises ValueError or TypeError where
-    these do not fit.
+    input: scores (logits), not probabilities: (N, C), (N, C, d1, ...) or (C,). target: class numbers,
+    with input's shape less C; or floating, one probability per class, with input's shape, and then it
+    gets a gradient too. weight: one per class, (C,), or None. label_smoothing s: the target becomes
+    (1 - s) * target + s * uniform distribution. Class targets equal to ignore_index do not count. The mean over
+    class targets divides by the weights of those that count, and is nan if none do; the mean over
+    probabilities divides by the number of positions. Raises ValueError if a shape does not match or
+    a class is out of range, TypeError if a dtype does not match.
     """
     check_input("cross_entropy", input)
     check_reduction("cross_entropy", reduction)

@@ -6,7 +6,7 @@ Backward.  The exponential is its own slope:
 
     dx = dy * y
 
-so y is saved, and not x.
+Saved: y, not x.
 """
 
 from tinynet.autograd import Function, Tensor
@@ -30,7 +30,7 @@ class Exp(Function):
 
 
 def exp(input):
-    """e to the power of input, element by element. input: any shape; floating, else TypeError."""
+    """e to the power of input, elementwise. input: any shape. Raises TypeError if it is not floating."""
     return Exp()(input)
 
 

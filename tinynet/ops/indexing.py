@@ -1,19 +1,19 @@
 """Indexing: x[index], by numbers, slices, None, ..., integer arrays and masks.
 
-Forward.   y_j = x_{i(j)}        i(j): the place that the index names j-th
+Forward.   y_j = x_{i(j)}        i(j): the element of x that the index selects j-th
 
-Backward.  Every dy goes back to the place that its element came from; what was not read gets 0:
+Backward.  Every dy goes back to the element it was read from; elements not read get 0:
 
     dx_i = sum_{j : i(j) = i} dy_j
 
-The sum matters where one place is read several times, as in x[[0, 0, 1]]. Only integer arrays can
-do that, and only for them is it paid: `dx[index] += dy` would add once to a repeated place,
-`add.at` adds every time. Slices and masks read no place twice: there assigning will do.
+The sum matters where an element is read several times, as in x[[0, 0, 1]]. Only integer arrays can
+do that, so only they pay for it: `dx[index] += dy` would add to a repeated element once, `add.at`
+adds every time. Slices and masks read no element twice, so assigning is enough.
 
-The index means what NumPy says, also where PyTorch differs: in x[0, :, [1, 2]] the number counts as
-an array, and the axis of the arrays comes first.
+The index has NumPy's meaning, even where PyTorch differs: in x[0, :, [1, 2]] the number counts as an
+array, and the axis that the arrays make comes first.
 
-Nothing of x is saved, only the index.
+Only the index is saved, not x.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ class Getitem(Function):
 
     def forward(self, x):
         self.shape = x.shape
-        self.index = tuple([part(p, x) for p in self.index])
+        self.index = tuple([checked(p, x) for p in self.index])
         try:
             return x[self.index]
         except IndexError as error:
@@ -46,8 +46,8 @@ class Getitem(Function):
         return dx
 
 
-def part(p, x):
-    """One part of an index, checked; an array as a copy, which nobody changes before backward."""
+def checked(p, x):
+    """One part of an index, checked; arrays are copied, so that nobody changes them before backward."""
     if isinstance(p, np.integer):
         return int(p)
     if p is None or p is Ellipsis or isinstance(p, slice) or type(p) is int:
@@ -66,15 +66,15 @@ def part(p, x):
 
 
 def getitem(self, index):
-    """self[index], with NumPy's meaning: a number drops its axis, None adds one, an array picks.
+    """self[index], as in NumPy: a number drops its axis, None adds one, an array selects elements.
 
-    A place that self has not: IndexError. Anything that is no index: TypeError.
+    Raises IndexError if the index is out of bounds, TypeError if it is not an index.
     """
     return Getitem(index if isinstance(index, tuple) else (index,))(self)
 
 
 def iterate(self):
-    """The parts of self along its first axis."""
+    """Iterate over the first axis of self."""
     return (self[i] for i in range(len(self)))
 
 

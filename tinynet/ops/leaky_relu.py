@@ -1,15 +1,15 @@
-"""Leaky rectified linear unit (Maas et al., 2013): a ReLU that lets a little through below 0.
+"""Leaky rectified linear unit (Maas et al., 2013): a ReLU with a small slope below 0.
 
 Forward.   y = x          where x > 0
            y = a * x      elsewhere         (a is negative_slope, 0.01)
 
-Backward.  The slope of each half is its factor. At x = 0 there is none; like PyTorch we take a:
+Backward.  The slope of each half is its factor. At x = 0 it is undefined; like PyTorch we take a:
 
     dx = dy                where x > 0
     dx = a * dy            elsewhere
 
-With a >= 0 the output is above 0 exactly where the input is, so as in ReLU we save y, which the
-next layer keeps anyway. Only with a < 0 does the sign of y tell nothing, and x itself is saved.
+Saved: with a >= 0 the output is positive exactly where the input is, so as in ReLU we save y, which the
+next layer keeps anyway. With a < 0 the sign of y says nothing about x, and x is saved.
 """
 
 from tinynet.autograd import Function
@@ -34,9 +34,9 @@ class LeakyRelu(Function):
         return self.scale(dy, side)
 
     def scale(self, a, side):
-        """a where side > 0, a * negative_slope elsewhere: both passes in one."""
+        """a where side > 0, a * negative_slope elsewhere: serves both passes."""
         xp = array_module(a)
-        factors = xp.asarray([self.negative_slope, 1], a.dtype)  # looked up by [side > 0]
+        factors = xp.asarray([self.negative_slope, 1], a.dtype)  # indexed by side > 0
 
         def body(out, a, side):
             xp.multiply(a, factors.take((side > 0).view(xp.uint8)), out=out)
@@ -45,8 +45,8 @@ class LeakyRelu(Function):
 
 
 def leaky_relu(input, negative_slope=0.01):
-    """input where it is above 0, negative_slope * input elsewhere.
+    """input where it is positive, negative_slope * input elsewhere.
 
-    input: floating (else TypeError), any shape.
+    input: any shape. Raises TypeError if it is not floating.
     """
     return LeakyRelu(number("leaky_relu", "negative_slope", negative_slope))(input)

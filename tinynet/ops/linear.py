@@ -2,13 +2,13 @@
 
 Forward.   y = x @ w.T + b          (N, K) = (N, C) @ (C, K) + (K,)
 
-Backward.  y[n,k] = sum_c x[n,c] * w[k,c] + b[k], so w[k,c] meets every image n through x[n,c]:
+Backward.  y[n,k] = sum_c x[n,c] * w[k,c] + b[k], so w[k,c] enters the output of every image n, times x[n,c]:
 
     dx = dy @ w                     (N, C) = (N, K) @ (K, C)
     dw = dy.T @ x                   (K, C) = (K, N) @ (N, C)
     db = dy summed over n           (K,)
 
-There is only one way to multiply the matrices at hand that gives each result its shape.
+No need to memorize this: for each result, only one product of the matrices at hand has its shape.
 Saved: x and w, which both exist anyway.
 """
 
@@ -39,21 +39,21 @@ class Linear(Function):
 
 
 def rows(x):
-    """(..., C) -> (N, C): further axes in front only mean more rows."""
+    """(..., C) -> (N, C): all axes but the last become rows."""
     return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def linear(input, weight, bias=None):
     """input @ weight.T + bias. input: (..., C), weight: (K, C), bias: (K,) or None -> (..., K).
 
-    Raises ValueError where shapes do not fit.
+    Raises ValueError if the shapes do not match, TypeError if the dtypes differ.
     """
     if weight.ndim != 2:
         raise ValueError(f"linear: weight must be (K, C), got shape {weight.shape}")
     K, C = weight.shape
     if input.ndim < 1 or input.shape[-1] != C:
         raise ValueError(
-            f"linear: the last axis of input must be {C} long for weight {weight.shape}, got "
+            f"linear: the last axis of input must have length {C} for weight {weight.shape}, got "
             f"input {input.shape}"
         )
     if bias is None:

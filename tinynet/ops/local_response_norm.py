@@ -1,17 +1,17 @@
 """Local response normalization across channels (Krizhevsky et al., 2012, section 3.3).
 
 Forward. Each channel is damped by the energy of its neighbors. With the window
-W(i) = {j : |j - i| <= size // 2}, cut off at the first and last channel (of its group),
+W(i) = {j : |j - i| <= size // 2}, clipped at the first and last channel (of its group),
 
     s_i = k + alpha / size * sum_{j in W(i)} x_j^2
     y_i = x_i * s_i^(-beta)
 
-Backward. x_i reaches the loss by two roads: straight through y_i, and through every s_j whose
-window holds channel i. Writing dx for dLoss/dx and dy for dLoss/dy, the second road is
+Backward. x_i reaches the loss along two paths: directly through y_i, and through every s_j whose
+window contains channel i. Writing dx for dLoss/dx and dy for dLoss/dy, the second path is
 
-    ds_j = -beta * dy_j * x_j * s_j^(-beta - 1),   and s_j has in x_i the slope 2 * alpha / size * x_i
+    ds_j = -beta * dy_j * x_j * s_j^(-beta - 1),   and the slope of s_j in x_i is 2 * alpha / size * x_i
 
-so, adding it up over the windows that hold i,
+so, summed over the windows that contain i,
 
     dx_i = dy_i * s_i^(-beta)
            - 2 * alpha / size * beta * x_i * sum_{j : i in W(j)} dy_j * x_j * s_j^(-beta - 1)
@@ -20,10 +20,10 @@ The window is symmetric: i in W(j) exactly when j in W(i). So one helper, window
 passes.
 
 The paper's formula has alpha where this has alpha / size; the 2012 code divides, as PyTorch and
-Caffe do. For the paper's alpha = 1e-4 with n = 5 pass alpha = 5e-4.
+Caffe do. For the paper's alpha = 1e-4 with n = 5, pass alpha = 5e-4.
 
-Saved: x alone. s is a window sum away, and keeping it would double the memory of the largest
-layer of AlexNet.
+Saved: x alone. s is one window sum away, and saving it would double what AlexNet's largest layer
+takes in memory.
 """
 
 import math
@@ -72,7 +72,7 @@ class LocalResponseNorm(Function):
         return s
 
     def for_each_image(self, formula, x, *more):
-        """formula(x, *more), one image at a time: its temporaries then stay in the cache."""
+        """formula(x, *more), one image at a time, so that its temporaries stay in the cache."""
         N, C, *image = x.shape
         shape = N, self.groups, C // self.groups, math.prod(image)
         flat = [a.reshape(shape) for a in (x, *more)]
@@ -87,7 +87,7 @@ class LocalResponseNorm(Function):
 
 
 def window_sum(a, size):
-    """a: (G, C/G, H*W). out[:, i] = sum of a[:, j] over |j - i| <= size // 2, cut off at the ends."""
+    """out[:, i] = sum of a[:, j] over |j - i| <= size // 2, clipped at the ends. a: (G, C/G, H*W)."""
     out = a.copy()
     for step in range(1, min(size // 2, a.shape[1] - 1) + 1):
         out[:, step:] += a[:, :-step]
@@ -96,7 +96,7 @@ def window_sum(a, size):
 
 
 def power(s, exponent):
-    """s^exponent; for AlexNet's -3/4 by two square roots, several times faster than a power."""
+    """s^exponent; AlexNet's -3/4 by two square roots, which is several times faster than a power."""
     if exponent != -0.75:
         return s**exponent
     root = np.sqrt(s)  # s^(1/2)
@@ -105,12 +105,12 @@ def power(s, exponent):
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, groups=1):
-    """Divide each value by a power of the energy of `size` neighboring channels at its place.
+    """Divide each value by a power of the energy of `size` neighboring channels at the same pixel.
 
-    input: (N, C, H, W). size: odd. groups: the channels are cut into that many equal runs, and no
-    window reaches across (1: as in PyTorch). alpha is divided by size, as in PyTorch; k and alpha
-    must keep s, k + alpha / size * (sum of x^2), above 0. Raises ValueError for an even size or groups that do not
-    divide C.
+    input: (N, C, H, W). size: odd. alpha is divided by size, as in PyTorch; alpha and k must keep
+    s = k + alpha / size * (sum of x^2) positive. groups: the channels are divided into this many equal
+    groups, and no window extends beyond its own (1: as in PyTorch). Returns (N, C, H, W).
+    Raises ValueError if size is even or groups does not divide C.
     """
     check_image("local_response_norm", input)
     if size < 1 or size % 2 == 0:

@@ -4,7 +4,7 @@ Forward.   y = log(x)
 
 Backward.  dx = dy / x
 
-x is saved: getting it back from y would take an exponential, and lose digits.
+Saved: x, because recovering it from y would take an exponential and lose digits.
 """
 
 from tinynet.autograd import Function, Tensor
@@ -27,7 +27,7 @@ class Log(Function):
 
 
 def log(input):
-    """The natural logarithm, element by element. input: any shape; floating, else TypeError."""
+    """The natural logarithm, elementwise. input: any shape. Raises TypeError if it is not floating."""
     return Log()(input)
 
 

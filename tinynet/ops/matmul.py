@@ -2,20 +2,20 @@
 
 Forward.   y = x z, that is  y_nm = sum_k x_nk * z_km.
 
-Backward.  x_nk meets row k of z, and what it makes lands in row n of y:
+Backward.  x_nk multiplies row k of z and contributes to row n of y:
 
     dx_nk = sum_m dy_nm * z_km     so    dx = dy z^T        (N, M) (M, K) -> (N, K)
     dz_km = sum_n x_nk * dy_nm     so    dz = x^T dy        (K, N) (N, M) -> (K, M)
 
-No need to remember which side is transposed: only one order fits the shapes.
+No need to memorize which side is transposed: only one order matches the shapes.
 
-Axes before the last two are a batch of matrices, and broadcast; summing over what was stretched is
-arithmetic's `unbroadcast`. In the case met most, x (..., N, K) with one matrix z (K, M), the batch
-is only more rows of x: folding them in gives one big product instead of many small ones, and dz
-comes out summed. A vector is a matrix with one row (on the left) or one column (on the right),
+Axes before the last two are a batch of matrices, and broadcast; arithmetic's `unbroadcast` sums over
+the axes that were stretched. In the most common case, x (..., N, K) with one matrix z (K, M), the
+batch just means more rows of x: folding them in gives one large product instead of many small ones, and
+dz comes out summed. A vector is a matrix with one row (on the left) or one column (on the right),
 whose axis of length 1 is dropped again.
 
-Each gradient needs the other operand, which is saved only if that gradient is wanted.
+Saved: for each gradient that is wanted, the other operand.
 """
 
 import math
@@ -51,14 +51,14 @@ class Matmul(Function):
 
 
 def matrices(x, z):
-    """x as (..., N, K) and z as (..., K, M); a batch that meets a single z is folded into N."""
+    """x as (..., N, K) and z as (..., K, M); if z is a single matrix, x's batch is folded into N."""
     if x.ndim == 1 or z.ndim <= 2:
         x = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     return x, z.reshape(-1, 1) if z.ndim == 1 else z
 
 
 def y_shape(x_shape, z_shape, batch):
-    """The batch, N unless x was a vector, M unless z was one."""
+    """(*batch, N, M), without N if x was a vector and without M if z was one."""
     if len(z_shape) <= 2:
         batch = x_shape[:-2]
     return (*batch, *x_shape[-2:-1], *(z_shape[-1:] if len(z_shape) > 1 else ()))
@@ -67,7 +67,7 @@ def y_shape(x_shape, z_shape, batch):
 def check(x, z):
     if not x.ndim or not z.ndim:
         raise ValueError(
-            f"matmul: input has shape {x.shape} and other {z.shape}: both need an axis or more"
+            f"matmul: input has shape {x.shape} and other {z.shape}: both need at least one axis"
         )
     if x.dtype != z.dtype:
         raise TypeError(f"matmul: input is {x.dtype} but other is {z.dtype}; convert one of them")
@@ -75,7 +75,7 @@ def check(x, z):
     if columns != rows:
         raise ValueError(
             f"matmul: input has shape {x.shape} and other {z.shape}: "
-            f"{columns} columns cannot meet {rows} rows"
+            f"{columns} columns do not match {rows} rows"
         )
     for n, m in zip(reversed(x.shape[:-2]), reversed(z.shape[:-2]), strict=False):
         if n != m and n != 1 and m != 1:
@@ -88,12 +88,12 @@ def check(x, z):
 def matmul(input, other):
     """input @ other: (..., N, K) @ (..., K, M) -> (..., N, M), where the batch axes broadcast.
 
-    A vector (K,) on the left gives (..., M), one on the right (..., N), two a single number.
-    Shapes that do not fit raise ValueError, two dtypes TypeError.
+    A vector (K,) on the left gives (..., M), one on the right (..., N), two a single number. Raises
+    ValueError if the shapes do not match, TypeError if the dtypes differ.
     """
     return Matmul()(input, other)
 
 
 Tensor.__matmul__ = matmul
-# An array on either side comes here too, and is told to become a tensor.
+# An array on either side ends up here too, and gets an error that asks for a tensor.
 Tensor.__rmatmul__ = lambda self, other: matmul(other, self)

@@ -1,16 +1,16 @@
-"""Maximum over some axes, or all.
+"""Maximum over some or all axes.
 
 Forward.   y = max_i x_i
 
-Backward.  Moving the largest x_i moves y by as much; moving any other does nothing:
+Backward.  Moving the largest x_i moves y by the same amount; moving any other does nothing:
 
     dx_i = dy if x_i = y, else 0
 
-If k elements tie for the maximum there is no slope: raising one of them raises y, lowering it does
-not. Any split of dy among them is as good; like PyTorch we share it evenly, dy / k each, which does
+If k elements tie for the maximum, the slope is undefined: raising one of them raises y, lowering it
+does not. Any split of dy among them would do; like PyTorch we divide it evenly, dy / k each, which does
 not depend on their order.
 
-x and y are saved: where x = y is then found again, without keeping an array of places.
+Saved: x and y. Comparing them again finds the maxima, without saving an array of indices.
 """
 
 from tinynet.autograd import Function, Tensor
@@ -45,10 +45,10 @@ class Max(Function):
 
 
 def max(input, dim=None, keepdim=False):
-    """The largest element over the axes `dim` (an int or several; None: all), as torch.amax.
+    """The largest element over the axes `dim` (an int or several; None: all), like torch.amax.
 
-    keepdim keeps them with length 1. Only values come back, no indices. An axis that input has
-    not, or has with length 0: ValueError.
+    keepdim keeps these axes, with length 1. Returns values only, no indices. Raises ValueError if
+    input lacks an axis or there are no elements along it.
     """
     return Max(dim, keepdim)(input)
 

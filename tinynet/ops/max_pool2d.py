@@ -1,19 +1,19 @@
 """Max-pooling, with windows that may overlap (Krizhevsky et al., 2012, section 3.4: 3 x 3, stride 2).
 
-Forward. Window (p, q) passes on its largest cell:
+Forward. Window (p, q) passes on its largest value:
 
     y[n,c,p,q] = max over (r, s) of x[n,c,h,v]
                  with h = p*stride + r*dilation - padding,   v = q*stride + s*dilation - padding
 
-Cells of the border count as minus infinity: a border never wins where the image has anything more.
-Where a window has a NaN the last NaN wins (PyTorch's rule): nothing that went wrong gets lost here.
+The padding counts as minus infinity, so it never wins against a larger value. If a window contains
+NaNs, the last of them wins (PyTorch's rule), so that no NaN gets lost.
 
-Backward. Moving any cell but the largest a little changes nothing, so all of dy[n,c,p,q] goes to
-the cell that won, and the others get 0. Where windows overlap one cell may win several of them;
-then it gets the sum. If cells tie, the first in reading order wins (PyTorch's rule).
+Backward. Moving any pixel but the largest a little changes nothing, so all of dy[n,c,p,q] goes to
+the pixel that won, and the others get 0. Where windows overlap, a pixel that wins several of them gets
+the sum. If pixels tie, the first in row-major order wins (PyTorch's rule).
 
-Saved: for every window the number r * S + s of its winner, one byte each (four for windows of more
-than 256 cells). Not x and not y: the numbers are all that backward needs, and a quarter of y.
+Saved: for every window the number r * S + s of its winner, in one byte (four for windows of more than
+256 pixels). Neither x nor y: the numbers are all that backward needs, and a quarter of y's size.
 """
 
 import numpy as np
@@ -40,18 +40,18 @@ class MaxPool2d(Function):
 
     def backward(self, dy, *_):  # dy: (N, C, P, Q); indices have no cotangent
         (winner,) = self.saved
-        return send_back(dy, winner, self.x_shape, self.windows)  # (N, C, H, W)
+        return pool_backward(dy, winner, self.x_shape, self.windows)  # (N, C, H, W)
 
 
 # ---------------------------------------------------------------------------- on plain arrays
 
 
 def pool(x, windows, want_winner):
-    """(y, winner), both (N, C, P, Q): the largest cell of each window, and its number.
+    """(y, winner), both (N, C, P, Q): the largest value of each window, and its number in the window.
 
-    The largest of a window is the largest of its rows' largest: S cells race, and then R winners. They race
-    for windows at all places at once, of which only every t-th counts: what they see then lies in one run of
-    memory, and NumPy goes through that many times as fast as through every t-th number.
+    The maximum of a window is the maximum of its rows' maxima: first over S pixels, then over R maxima. Both
+    are taken for windows that start at every pixel, whatever the stride, because NumPy reads contiguous memory
+    many times as fast as every t-th number. Only then are the windows that count picked out.
     """
     if on_gpu(x):
         return kernels.max_pool2d(x, windows, want_winner)
@@ -64,52 +64,52 @@ def pool(x, windows, want_winner):
         for n in blocks(start, stop, x):
             image = pad_image(x[n], windows.border(x.shape[2:]), -np.inf)  # (B, C, H, W)
             number = np.zeros(image.size, winner.dtype) if want_winner else None
-            best, number = race(image.reshape(-1), number, S, windows.dilation[1], 1)
-            best, number = race(best, number, R, windows.dilation[0] * image.shape[3], S)
-            y[n] = at_places(best, image.shape, P, Q, windows.stride)
+            best, number = sliding_max(image.reshape(-1), number, S, windows.dilation[1], 1)
+            best, number = sliding_max(best, number, R, windows.dilation[0] * image.shape[3], S)
+            y[n] = at_windows(best, image.shape, P, Q, windows.stride)
             if want_winner:
-                winner[n] = at_places(number, image.shape, P, Q, windows.stride)
+                winner[n] = at_windows(number, image.shape, P, Q, windows.stride)
                 flat = y[n].reshape(-1)
-                if np.isnan(flat @ flat):  # the quickest way to ask: squares add up to NaN from a NaN only
-                    for i, cell in windows.cells(P, Q):
-                        winner[n][np.isnan(image[cell])] = i
+                if np.isnan(flat @ flat):  # the fastest test: a sum of squares is NaN only if one of them is
+                    for i, seen in windows.cells(P, Q):  # pixel i of all windows at once
+                        winner[n][np.isnan(image[seen])] = i
 
     parallel_for(len(x), images, x)
     return y, winner
 
 
-def race(values, numbers, count, step, weight):
-    """For each place but the last: the largest of `count` values that follow in memory, `step` apart, and its number.
+def sliding_max(values, numbers, count, step, weight):
+    """For each start i: the largest of values[i], values[i + step], ..., `count` of them, and its number.
 
-    The number is the one in `numbers` where that value lies, and `weight` more for each step on the way there.
+    The number of values[i + k * step] is numbers[i + k * step] + k * weight.
     """
     length = values.size - (count - 1) * step
     best, number = values[:length], None if numbers is None else numbers[:length]
     for i in range(1, count):
         here = slice(i * step, i * step + length)
-        if numbers is not None:  # the last to be better than all before has the largest number
-            better = values[here] > best  # > and not >=: of equals the first stays
+        if numbers is not None:  # the last value to beat all before it has the largest number
+            better = values[here] > best  # > and not >=: the first of equals wins
             number = np.maximum(number, better.view(np.uint8) * (numbers[here] + i * weight))
         best = np.maximum(best, values[here], out=best if i > 1 else None)
     return best, number
 
 
-def at_places(flat, shape, P, Q, stride):
-    """Of one number for each cell of images of this shape (B, C, H, W), those where windows start: (B, C, P, Q)."""
+def at_windows(flat, shape, P, Q, stride):
+    """Of one number per pixel of images of shape (B, C, H, W), those where a window starts: (B, C, P, Q)."""
     B, C, H, W = shape
     steps = C * H * W, H * W, stride[0] * W, stride[1]
     return np.lib.stride_tricks.as_strided(flat, (B, C, P, Q), [flat.itemsize * step for step in steps])
 
 
-def send_back(dy, winner, x_shape, windows):
-    """dx (N, C, H, W): each window's dy, added to the cell that won it."""
+def pool_backward(dy, winner, x_shape, windows):
+    """dx (N, C, H, W): each window's dy, added to the pixel that won it."""
     if on_gpu(dy):
         return kernels.max_pool2d_backward(dy, winner, x_shape, windows)
     (C, H, W), (P, Q) = x_shape[1:], dy.shape[2:]
     top, bottom, left, right = windows.border((H, W))
     height, width = top + H + bottom, left + W + right
     dx = np.empty(x_shape, dy.dtype)
-    # Where in memory the winner lies: its window's start, plus its place within the window.
+    # The winner's offset in memory: its window's start, plus its offset within the window.
     r, s = np.indices(windows.kernel).reshape(2, -1)
     within = r * windows.dilation[0] * width + s * windows.dilation[1]  # (R * S,)
     p, q = np.ogrid[:P, :Q]
@@ -121,7 +121,7 @@ def send_back(dy, winner, x_shape, windows):
             padded = np.zeros((B, C, height, width), dy.dtype)
             at = within.take(winner[n])  # (B, C, P, Q)
             at += starts + np.arange(B * C).reshape(B, C, 1, 1) * (height * width)
-            np.add.at(padded.reshape(-1), at.reshape(-1), dy[n].reshape(-1))  # several times into one: all count
+            np.add.at(padded.reshape(-1), at.reshape(-1), dy[n].reshape(-1))  # repeated indices all add up
             dx[n] = padded[..., top : top + H, left : left + W]
 
     parallel_for(len(dy), images, dy)
@@ -129,7 +129,7 @@ def send_back(dy, winner, x_shape, windows):
 
 
 def flat_indices(winner, x_shape, windows):
-    """Where each winner lies in its image, as h * W + w (PyTorch's return_indices)."""
+    """Each winner's index in its image, h * W + w (PyTorch's return_indices)."""
     xp = array_module(winner)
     r, s = xp.divmod(winner.astype(xp.int64), windows.kernel[1])
     p, q = xp.arange(winner.shape[2])[:, None], xp.arange(winner.shape[3])
@@ -147,10 +147,9 @@ def max_pool2d(
     """The largest value in each window.
 
     input: (N, C, H, W). kernel_size, stride (default: kernel_size), padding, dilation: an int, or
-    (height, width); padding is at most half of the window. ceil_mode: also keep windows that hang
-    over the far edge. Returns (N, C, P, Q); with return_indices also the place h * W + w of each
-    maximum in its image, an integer tensor of the same shape. Raises ValueError where no window
-    fits.
+    (height, width). ceil_mode: keep windows that extend beyond the far edge. Returns (N, C, P, Q); with
+    return_indices also the index h * W + w of each maximum in its image, an integer tensor of the same
+    shape. Raises ValueError if no window fits or padding is more than half the window.
     """
     check_image("max_pool2d", input)
     kernel = pair("max_pool2d", "kernel_size", kernel_size, 1)
@@ -165,7 +164,7 @@ def max_pool2d(
         if 2 * pad > (size - 1) * step + 1:
             raise ValueError(
                 f"max_pool2d: padding {windows.padding} is more than half of a window of {kernel} "
-                f"with dilation {windows.dilation}; some windows would see only border"
+                f"with dilation {windows.dilation}; some windows would see only padding"
             )
     if min(windows.places(input.shape[2:])) < 1:
         raise ValueError(

@@ -1,20 +1,20 @@
-"""Mean over some axes, or all.
+"""Mean over some or all axes.
 
-Forward.   y = 1/n * sum_i x_i         n: the number of elements behind each y
+Forward.   y = 1/n * sum_i x_i         n: how many elements each y is the mean of
 
 Backward.  Each x_i enters with slope 1/n:
 
     dx_i = dy / n   for every i
 
-The division comes before the copies are laid out: dy has n times fewer elements than x. Nothing
-needs saving but x's shape.
+We divide before expanding dy to x's shape, while it has n times fewer elements. Only x's shape is
+saved.
 """
 
 import math
 
 from tinynet.autograd import Function, Tensor
 from tinynet.ops.dims import normalize_axes, require_floating
-from tinynet.ops.sum import spread
+from tinynet.ops.sum import expand
 
 
 class Mean(Function):
@@ -26,22 +26,22 @@ class Mean(Function):
     def forward(self, x):
         require_floating("mean", "input", x)
         self.shape, self.axes = x.shape, normalize_axes("mean", self.dim, x.ndim)
-        self.n = count(x.shape, self.axes) or math.nan  # nothing has no mean: nan
+        self.n = count(x.shape, self.axes) or math.nan  # the mean of no elements is nan
         return x.sum(axis=self.axes, keepdims=self.keepdim) / self.n
 
     def backward(self, dy):
-        return spread(dy / self.n, self.shape, self.axes)
+        return expand(dy / self.n, self.shape, self.axes)
 
 
 def count(shape, axes):
-    """How many elements a reduction over `axes` puts into one."""
+    """How many elements a reduction over `axes` combines into one."""
     return math.prod([shape[axis] for axis in axes])
 
 
 def mean(input, dim=None, keepdim=False):
     """The mean over the axes `dim` (an int or several; None: all), kept with length 1 if keepdim.
 
-    input: floating, else TypeError. An axis that input has not: ValueError.
+    Raises ValueError if input lacks an axis, TypeError if it is not floating.
     """
     return Mean(dim, keepdim)(input)
 

@@ -1,8 +1,8 @@
-"""Minimum over some axes, or all.
+"""Minimum over some or all axes.
 
 Forward.   y = min_i x_i
 
-Backward.  As for the maximum, read with x_i = y at the smallest element; see max.py:
+Backward.  As for the maximum (see max.py), with x_i = y now at the smallest element:
 
     dx_i = dy / k if x_i = y, else 0        k: how many elements tie for the minimum
 """
@@ -17,10 +17,10 @@ class Min(Max):
 
 
 def min(input, dim=None, keepdim=False):
-    """The smallest element over the axes `dim` (an int or several; None: all), as torch.amin.
+    """The smallest element over the axes `dim` (an int or several; None: all), like torch.amin.
 
-    keepdim keeps them with length 1. Only values come back, no indices. An axis that input has
-    not, or has with length 0: ValueError.
+    keepdim keeps these axes, with length 1. Returns values only, no indices. Raises ValueError if
+    input lacks an axis or there are no elements along it.
     """
     return Min(dim, keepdim)(input)
 

@@ -1,12 +1,12 @@
-"""Pad: a border of one value around an array.
+"""Pad: surround an array with a constant.
 
 Forward.   y = x in the middle, `value` around it
 
-Backward.  The border does not depend on x, so its dy goes nowhere:
+Backward.  The padding does not depend on x, so its dy is dropped:
 
     dx = the middle of dy
 
-Nothing is saved but where the middle is.
+Only the bounds of the middle are saved.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ class Pad(Function):
         if x.dtype not in FLOATS and not float(self.value).is_integer():
             raise TypeError(f"pad: value is {self.value}, but input holds {x.dtype}")
         widths = [(0, 0)] * x.ndim
-        for axis in range(len(self.pad) // 2):  # counted from the last
+        for axis in range(len(self.pad) // 2):  # from the last axis backwards
             widths[-1 - axis] = self.pad[2 * axis], self.pad[2 * axis + 1]
         shape = [a + n + b for n, (a, b) in zip(x.shape, widths, strict=True)]
         self.middle = tuple([slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True)])
@@ -43,10 +43,11 @@ class Pad(Function):
 
 
 def pad(input, pad, mode="constant", value=0.0):
-    """input with a border of `value`.
+    """input surrounded by `value`.
 
-    pad: the widths as (before, after) pairs, the last axis first: (left, right, top, bottom) pads
-    the last two. Negative widths, an odd number of them, too many, or another mode: ValueError.
+    pad: widths as (before, after) pairs, the last axis first: (left, right, top, bottom) pads the last
+    two axes. Raises ValueError if mode is not "constant", or if pad has a negative width, an odd number
+    of them or more pairs than input has axes; TypeError if input cannot hold value.
     """
     if mode != "constant":
         raise ValueError(f"pad: mode must be 'constant', got {mode!r}")

@@ -1,17 +1,17 @@
-"""Permute: put the axes into another order.
+"""Permute: reorder the axes.
 
 Forward.   axis k of y is axis dims[k] of x
 
-Backward.  dx needs dy's axes back where they came from: axis dims[k] of dx is axis k of dy. That is
-the inverse permutation, `back[dims[k]] = k`:
+Backward.  Every axis of dy returns to where it came from: axis dims[k] of dx is axis k of dy. That is
+the inverse permutation, `inverse[dims[k]] = k`:
 
-    dx = dy permuted by back
+    dx = dy permuted by `inverse`
 
-No data moves: y is a view of x's memory with its strides in another order. Nothing is saved.
+No data moves: y is a view of x's memory with reordered strides. No array is saved.
 """
 
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import one_dim
+from tinynet.ops.dims import normalize_axis
 
 
 class Permute(Function):
@@ -21,22 +21,22 @@ class Permute(Function):
         self.dims = dims
 
     def forward(self, x):
-        axes = [one_dim("permute", "dims", d, x.ndim) for d in self.dims]
+        axes = [normalize_axis("permute", "dims", d, x.ndim) for d in self.dims]
         if sorted(axes) != list(range(x.ndim)):
             raise ValueError(
                 f"permute: dims must name each axis of shape {x.shape} once, got {self.dims}"
             )
-        self.back = [axes.index(axis) for axis in range(x.ndim)]
+        self.inverse = [axes.index(axis) for axis in range(x.ndim)]
         return x.transpose(axes)
 
     def backward(self, dy):
-        return dy.transpose(self.back)
+        return dy.transpose(self.inverse)
 
 
 def permute(input, dims):
-    """input with axis dims[k] as its axis k: (N, H, W, C) with dims=(0, 3, 1, 2) -> (N, C, H, W).
+    """input with its axis dims[k] as axis k: (N, H, W, C) with dims=(0, 3, 1, 2) -> (N, C, H, W).
 
-    dims that do not name every axis once: ValueError.
+    Raises ValueError unless dims names every axis once.
     """
     return Permute(tuple(dims))(input)
 

@@ -1,9 +1,12 @@
-"""How a loss for each place becomes what the caller asked for: as it is, its sum, or its mean.
+"""Reduction of the losses l_i to what the caller asked for: each loss, their sum, or their mean.
 
 Forward.   none: y_i = l_i        sum: y = sum_i l_i        mean: y = sum_i l_i / count
 
-Backward.  Every l_i reaches y with the same factor, so its cotangent is dy itself, and dy / count
-for the mean. A loss need only multiply its own slope by that.
+Backward.  Every l_i enters y with the same factor, so its cotangent is dy, or dy / count for the mean:
+
+    none: dl_i = dy_i             sum: dl_i = dy            mean: dl_i = dy / count
+
+A loss then only multiplies its own slope by dl.
 """
 
 import numpy as np
@@ -17,7 +20,7 @@ def check_reduction(op, reduction):
 
 
 def reduce(losses, reduction, count):
-    """losses: an array. count: what a mean divides by; the mean of nothing, 0 / 0, is nan."""
+    """y from the array of losses. count: what a mean divides by; the mean of no losses, 0 / 0, is nan."""
     if reduction == "none":
         return losses
     if reduction == "sum":
@@ -26,10 +29,10 @@ def reduce(losses, reduction, count):
         return losses.sum() / count
 
 
-def share(dy, reduction, count):
-    """The cotangent of each loss, given dy of the reduced one.
+def reduce_backward(dy, reduction, count):
+    """dl, the cotangent of each loss; for sum and mean one number, the same for every loss.
 
-    It is what a loss's weight is multiplied by: with nothing to count all weights are 0, and the
-    product must be 0 and not nan.
+    If count is 0 then so are all the weights that dl is multiplied by, and the products must be 0, not
+    nan. So we divide by 1.
     """
     return dy / (count + (count == 0)) if reduction == "mean" else dy

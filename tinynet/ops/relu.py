@@ -2,15 +2,15 @@
 
 Forward.   y = max(x, 0)
 
-Write dy for dL/dy and dx for dL/dx, where L is the one number that the computation ends in.
+Write dy for dL/dy and dx for dL/dx, where L is the single number that the computation ends in.
 
-Backward.  The slope is 1 where x > 0 and 0 where x < 0. At x = 0 there is none, and any value
-between the two will do; like everyone we take 0:
+Backward.  The slope is 1 where x > 0 and 0 where x < 0. At x = 0 it is undefined, and any value
+between the two will do; like everyone else we take 0:
 
     dx = dy   where y > 0,   0 elsewhere
 
-y > 0 exactly where x > 0, so the output is enough to find the way back. Saved: y, not x. Where the
-next layer keeps its input (a convolution, LRN), that is y again, and ReLU costs no memory.
+Saved: y, not x. y > 0 exactly where x > 0, so the output is enough. If the next layer saves its input
+(as a convolution or LRN does), that is y again, and ReLU costs no memory.
 """
 
 import numpy as np
@@ -36,5 +36,5 @@ class Relu(Function):
 
 
 def relu(input):
-    """max(input, 0), element by element. input: any shape."""
+    """max(input, 0), elementwise. input: any shape."""
     return Relu()(input)

@@ -1,12 +1,12 @@
-"""Reshape: the same elements in the same order under another shape.
+"""Reshape: the same elements in the same order, in another shape.
 
-Forward.   y[j] = x[i] where i and j have the same place in row-major order
+Forward.   y[j] = x[i] where i and j have the same position in row-major order
 
-Backward.  Every dy goes back to where its element came from:
+Backward.  Every dy goes back to the element it belongs to:
 
     dx = dy in x's shape
 
-Nothing needs saving but that shape. Forward mostly moves no data: y is a view of x's memory.
+Only that shape is saved. Usually no data moves: y is a view of x's memory.
 """
 
 import math
@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import one_dim
+from tinynet.ops.dims import normalize_axis
 
 
 class Reshape(Function):
@@ -25,16 +25,16 @@ class Reshape(Function):
 
     def forward(self, x):
         self.shape = x.shape
-        return x.reshape(complete(self.to, x))
+        return x.reshape(infer_shape(self.to, x))
 
     def backward(self, dy):
         return dy.reshape(self.shape)
 
 
-def complete(shape, x):
-    """`shape` with its -1, if there is one, replaced by the length that x's size leaves."""
+def infer_shape(shape, x):
+    """`shape` with -1, if it has one, replaced by the length that x's size implies."""
     if not all([isinstance(n, int | np.integer) and n >= -1 for n in shape]):
-        raise ValueError(f"reshape: shape must hold lengths, one of them perhaps -1, got {shape}")
+        raise ValueError(f"reshape: shape must hold lengths, at most one of them -1, got {shape}")
     if shape.count(-1) > 1:
         raise ValueError(f"reshape: only one length may be -1, got {shape}")
     if -1 not in shape and math.prod(shape) == x.size:
@@ -48,22 +48,22 @@ def complete(shape, x):
 
 
 def reshape(input, shape):
-    """input under a new shape of as many elements; -1 for one length that follows from the rest.
+    """input in a new shape with as many elements; one length may be -1, to be inferred from the others.
 
-    ValueError if the elements do not fill the shape.
+    Raises ValueError if the elements do not fill the shape.
     """
     return Reshape(tuple(shape) if isinstance(shape, tuple | list) else (shape,))(input)
 
 
 def flatten(input, start_dim=0, end_dim=-1):
-    """The axes start_dim to end_dim, both included, as one. A tensor of no axes gets one.
+    """Merge the axes start_dim to end_dim, inclusive: (N, C, H, W) with start_dim=1 -> (N, C * H * W).
 
-    (N, C, H, W) with start_dim=1 -> (N, C * H * W)
+    A 0-d tensor gets one axis. Raises ValueError if input lacks an axis or start_dim comes after end_dim.
     """
     if not isinstance(input, Tensor) or input.ndim == 0:
         return reshape(input, (1,))
-    start = one_dim("flatten", "start_dim", start_dim, input.ndim)
-    end = one_dim("flatten", "end_dim", end_dim, input.ndim)
+    start = normalize_axis("flatten", "start_dim", start_dim, input.ndim)
+    end = normalize_axis("flatten", "end_dim", end_dim, input.ndim)
     if start > end:
         raise ValueError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim}")
     shape = input.shape

@@ -12,8 +12,10 @@ Backward.  dy/dx = e^-x / (1 + e^-x)^2 = [1 / (1 + e^-x)] * [e^-x / (1 + e^-x)] 
 
     dx = dy * y * (1 - y)
 
-and the output alone is saved. y * (1 - y) is at most 1/4: each sigmoid on the way down shrinks
-the cotangent to a quarter or less, which is why deep networks moved on to ReLU.
+y * (1 - y) is at most 1/4: each sigmoid on the way back shrinks the cotangent to a quarter or less,
+which is why deep networks moved on to ReLU.
+
+Saved: the output alone.
 """
 
 from tinynet.autograd import Function
@@ -30,7 +32,7 @@ class Sigmoid(Function):
 
         def body(y, x):
             z = xp.exp(-xp.abs(x))
-            y[...] = xp.maximum(z, x >= 0)  # the numerator: 1 or, below 0, z
+            y[...] = xp.maximum(z, x >= 0)  # the numerator: 1, or z where x < 0
             y /= 1 + z
 
         y = elementwise(body, x)
@@ -44,5 +46,5 @@ class Sigmoid(Function):
 
 
 def sigmoid(input):
-    """1 / (1 + e^-input), element by element. input: floating (else TypeError), any shape."""
+    """1 / (1 + e^-input), elementwise. input: any shape. Raises TypeError if it is not floating."""
     return Sigmoid()(input)

@@ -1,10 +1,10 @@
-"""Softmax: scores become probabilities, all above 0 and 1 in sum.
+"""Softmax: turns scores into probabilities, which are positive and sum to 1.
 
 Forward, along one axis.   y_i = e^(x_i) / sum_j e^(x_j)
 
-e^x overflows beyond 88 in float32. Adding a constant to every x_j changes nothing (it multiplies
-numerator and denominator alike), so we subtract the largest: no exponent is then above 0, and the
-sum is at least 1.
+e^x overflows beyond x = 88 in float32. Adding a constant to every x_j changes nothing (it multiplies
+numerator and denominator alike), so we subtract the largest x_j: then no exponent is positive, and
+the sum is at least 1.
 
 Backward.  Every y_i depends on every x_j, through the shared sum:
 
@@ -12,13 +12,13 @@ Backward.  Every y_i depends on every x_j, through the shared sum:
 
     dx_j = sum_i dy_i * dy_i/dx_j = y_j * (dy_j - sum_i dy_i * y_i)
 
-The sum is one number along the axis: how much dy would gain if all of y grew together, which the
-normalization forbids. The output alone is saved.
+The sum is one number along the axis: how fast the loss would rise if all of y grew in proportion, which
+the normalization rules out. Saved: the output alone.
 """
 
 from tinynet.autograd import Function
 from tinynet.backend import array_module
-from tinynet.ops.dims import one_dim, require_floating
+from tinynet.ops.dims import normalize_axis, require_floating
 
 
 class Softmax(Function):
@@ -29,7 +29,7 @@ class Softmax(Function):
 
     def forward(self, x):  # x: any shape
         require_floating("softmax", "input", x)
-        self.axis = one_dim("softmax", "dim", self.dim, x.ndim)
+        self.axis = normalize_axis("softmax", "dim", self.dim, x.ndim)
         y = probabilities(x, self.axis)
         self.save(y)
         return y
@@ -44,7 +44,7 @@ class Softmax(Function):
 def probabilities(x, axis):
     """softmax on a plain array."""
     if x.size == 0:
-        return x.copy()  # nothing has no maximum
+        return x.copy()  # no elements have no maximum
     y = x - x.max(axis, keepdims=True)
     array_module(x).exp(y, out=y)
     y /= y.sum(axis, keepdims=True)
@@ -52,8 +52,8 @@ def probabilities(x, axis):
 
 
 def softmax(input, dim):
-    """e^input / sum of e^input along the axis `dim`. input: floating, any shape with an axis.
+    """e^input / sum of e^input along the axis `dim`. input: any shape with an axis.
 
-    Raises ValueError if input has no axis `dim`, TypeError if it is not floating.
+    Raises ValueError if input lacks the axis, TypeError if it is not floating.
     """
     return Softmax(dim)(input)

@@ -1,13 +1,12 @@
-"""Split: cut an array into parts along an axis.
+"""Split: divide an array into sections along an axis.
 
-Forward.   y_1, y_2, ... = the stretches of x along `dim`
+Forward.   y_1, y_2, ... = the sections of x along `dim`
 
-Backward.  The parts' cotangents are joined as x was cut; a part that nobody used has sent zeros:
+Backward.  The sections' cotangents are concatenated; autograd passes zeros for a section not used:
 
-    dx = dy_1, dy_2, ... joined along `dim`
+    dx = dy_1, dy_2, ... end to end along `dim`
 
-So split is concatenate's transpose, and the other way round. The parts are views of x. Nothing is
-saved.
+So split is concatenate's transpose, and vice versa. The sections are views of x. No array is saved.
 """
 
 import itertools
@@ -16,7 +15,7 @@ import numpy as np
 
 from tinynet.autograd import Function, Tensor
 from tinynet.backend import array_module
-from tinynet.ops.dims import one_dim
+from tinynet.ops.dims import normalize_axis
 
 
 class Split(Function):
@@ -26,8 +25,8 @@ class Split(Function):
         self.split_size, self.dim = split_size, dim
 
     def forward(self, x):
-        self.axis = one_dim("split", "dim", self.dim, x.ndim)
-        edges = cuts(self.split_size, x.shape[self.axis])
+        self.axis = normalize_axis("split", "dim", self.dim, x.ndim)
+        edges = section_edges(self.split_size, x.shape[self.axis])
         before = (slice(None),) * self.axis
         return tuple([x[(*before, slice(*edge))] for edge in itertools.pairwise(edges)])
 
@@ -35,11 +34,11 @@ class Split(Function):
         return array_module(dys[0]).concatenate(dys, axis=self.axis)
 
 
-def cuts(split_size, n):
-    """Where the parts of range(n) begin, and n: parts of one size (but the last) or of several."""
+def section_edges(split_size, n):
+    """Where the sections of range(n) begin, and n. split_size: the length of all but the last, or a list."""
     sizes = split_size if isinstance(split_size, tuple | list) else (split_size,)
     if not all(isinstance(size, int | np.integer) for size in sizes):
-        raise TypeError(f"split: split_size must be an integer or several, got {split_size!r}")
+        raise TypeError(f"split: split_size must be an integer or a list of them, got {split_size!r}")
     if sizes is not split_size:
         if split_size < 1:
             raise ValueError(f"split: split_size must be at least 1, got {split_size}")
@@ -50,10 +49,10 @@ def cuts(split_size, n):
 
 
 def split(tensor, split_size, dim=0):
-    """A tuple of parts of tensor along the axis dim.
+    """A tuple of the sections of tensor along the axis dim: (5, C) with split_size=2 -> (2, C), (2, C), (1, C).
 
-    split_size: the length of every part (the last may be shorter), or a list of lengths, which
-    must add up to the axis. Anything else: ValueError.
+    split_size: the length of every section (the last may be shorter), or a list of lengths. Raises
+    ValueError if the lengths do not add up to the axis's or a single one is below 1.
     """
     return Split(split_size, dim)(tensor)
 

@@ -6,7 +6,7 @@ Backward.  y^2 = x, so 2 * y * (dy/dx) = 1 and
 
     dx = dy / (2 * y)
 
-y is saved, and not x. At x = 0 the curve is vertical: the slope is infinite, and so is dx.
+At x = 0 the curve is vertical: the slope is infinite, and so is dx. Saved: y, not x.
 """
 
 from tinynet.autograd import Function, Tensor
@@ -30,7 +30,7 @@ class Sqrt(Function):
 
 
 def sqrt(input):
-    """The square root, element by element. input: any shape; floating, else TypeError."""
+    """The square root, elementwise. input: any shape. Raises TypeError if it is not floating."""
     return Sqrt()(input)
 
 

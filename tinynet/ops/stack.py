@@ -1,15 +1,15 @@
-"""Stack: arrays of one shape side by side along a new axis.
+"""Stack: arrays of equal shape side by side along a new axis.
 
-Forward.   y[k] = x_k        (here with the new axis first)
+Forward.   y[k] = x_k        (written with the new axis first)
 
 Backward.  dx_k = dy[k]
 
-The parts are views of dy. Nothing is saved.
+Every dx_k is a view of dy. No array is saved.
 """
 
 from tinynet.autograd import Function
 from tinynet.backend import array_module
-from tinynet.ops.dims import one_dim
+from tinynet.ops.dims import normalize_axis
 
 
 class Stack(Function):
@@ -18,14 +18,14 @@ class Stack(Function):
 
     def forward(self, *xs):
         first = xs[0]
-        self.axis = one_dim("stack", "dim", self.dim, first.ndim + 1)
+        self.axis = normalize_axis("stack", "dim", self.dim, first.ndim + 1)
         for k, x in enumerate(xs):
             if x.dtype != first.dtype:
                 raise TypeError(f"stack: input 0 is {first.dtype} but input {k} is {x.dtype}")
             if x.shape != first.shape:
                 raise ValueError(
                     f"stack: input 0 has shape {first.shape} but input {k} {x.shape}: "
-                    "all must be the same"
+                    "all shapes must be equal"
                 )
         return array_module(first).stack(xs, axis=self.axis)
 
@@ -35,9 +35,9 @@ class Stack(Function):
 
 
 def stack(tensors, dim=0):
-    """The tensors, all of one shape, along a new axis dim: n of shape (H, W) -> (n, H, W).
+    """The tensors side by side along a new axis dim: n of shape (H, W) -> (n, H, W).
 
-    Different shapes, or no tensors: ValueError; different dtypes: TypeError.
+    Raises ValueError if there are none or their shapes differ, TypeError if their dtypes differ.
     """
     tensors = tuple(tensors)
     if not tensors:

@@ -1,4 +1,4 @@
-"""Sum over some axes, or all.
+"""Sum over some or all axes.
 
 Forward.   y = sum_i x_i
 
@@ -6,13 +6,13 @@ Backward.  Each x_i enters the sum once, with slope 1:
 
     dx_i = dy   for every i
 
-The sum is the transpose of broadcasting: forward adds up, backward copies out. The copies are not
-made: `broadcast_to` shows one dy n times. Nothing needs saving but x's shape.
+The sum is the transpose of broadcasting: forward adds up, backward broadcasts. `broadcast_to` makes
+no copies: it returns a view that repeats dy. Only x's shape is saved.
 """
 
 from tinynet.autograd import FLOATS, Function, Tensor
 from tinynet.backend import array_module
-from tinynet.ops.dims import kept, normalize_axes
+from tinynet.ops.dims import keepdim_shape, normalize_axes
 
 
 class Sum(Function):
@@ -23,22 +23,22 @@ class Sum(Function):
 
     def forward(self, x):
         self.shape, self.axes = x.shape, normalize_axes("sum", self.dim, x.ndim)
-        dtype = x.dtype if x.dtype in FLOATS else "int64"  # small integers soon overflow
+        dtype = x.dtype if x.dtype in FLOATS else "int64"  # a sum of small integers would overflow
         return x.sum(axis=self.axes, dtype=dtype, keepdims=self.keepdim)
 
     def backward(self, dy):
-        return spread(dy, self.shape, self.axes)
+        return expand(dy, self.shape, self.axes)
 
 
-def spread(dy, shape, axes):
-    """dy, reduced over `axes` with keepdim or without, shown at every place of `shape`."""
-    return array_module(dy).broadcast_to(dy.reshape(kept(shape, axes)), shape)
+def expand(dy, shape, axes):
+    """dy, of a result reduced over `axes` with or without keepdim, broadcast back to `shape`: a view."""
+    return array_module(dy).broadcast_to(dy.reshape(keepdim_shape(shape, axes)), shape)
 
 
 def sum(input, dim=None, keepdim=False):
     """The sum over the axes `dim` (an int or several; None: all), kept with length 1 if keepdim.
 
-    Integers and bool give int64. An axis that input has not: ValueError.
+    Integers and bool give int64. Raises ValueError if input lacks an axis.
     """
     return Sum(dim, keepdim)(input)
 

@@ -6,7 +6,7 @@ Backward.  By the quotient rule, with sinh' = cosh and cosh' = sinh,
 
     dy/dx = (cosh(x)^2 - sinh(x)^2) / cosh(x)^2 = 1 - tanh(x)^2,   so   dx = dy * (1 - y^2)
 
-The output alone is saved.
+Saved: the output alone.
 """
 
 from tinynet.autograd import Function
@@ -31,5 +31,5 @@ class Tanh(Function):
 
 
 def tanh(input):
-    """tanh(input), element by element. input: floating (else TypeError), any shape."""
+    """tanh(input), elementwise. input: any shape. Raises TypeError if it is not floating."""
     return Tanh()(input)

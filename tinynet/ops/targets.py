@@ -1,7 +1,7 @@
-"""Targets of classifiers: what the losses check of them, and where each lies in the scores.
+"""The targets of classifiers: how the losses check them and look up their scores.
 
-An input of scores is (C,), (N, C) or (N, C, d1, ...); its target names one class for each place, so it
-has the same shape without C. All of these are brought to one form, (N, C, D) with D = d1 * d2 * ...
+Scores are (C,), (N, C) or (N, C, d1, ...); the target names one class per position, so it has the same
+shape less C. All of these are brought to one form, (N, C, D) with D = d1 * d2 * ...
 """
 
 import math
@@ -14,20 +14,20 @@ from tinynet.backend import array_module, device_of, to_device, use_device
 from tinynet.ops.dims import require_floating
 
 
-class Places(NamedTuple):
-    """The targets as (N, D) places: an image batch has D = d1 * d2 * ... of them, else D is 1."""
+class Positions(NamedTuple):
+    """The positions (N, D) that have a target: D = d1 * d2 * ..., or 1 for scores (N, C) or (C,)."""
 
     shape: tuple  # (N, C, D) of the input
-    at: tuple  # indexes (N, C, D) at each place's target, where a target is ignored at class 0
+    at: tuple  # indexes (N, C, D) at each position's target; at class 0 where the target is ignored
     kept: Any  # (N, D), False where the target is ignored
-    weights: Any  # (N, D), of each target's class; 0 where ignored
+    weights: Any  # (N, D), the weight of each target's class; 0 where ignored
 
     def pick(self, x):
-        """x (N, C, D) at the targets: (N, D). Ignored ones are 0, even where x is infinite."""
+        """x (N, C, D) at the targets: (N, D). Ignored targets give 0, even where x is infinite."""
         return array_module(x).where(self.kept, x[self.at], 0)
 
     def flat(self, dl):
-        """dl of target's shape as (N, D); one that is the same everywhere stays a number."""
+        """dl with target's shape as (N, D); one number for all losses stays a number."""
         return dl if dl.ndim == 0 else dl.reshape(self.kept.shape)
 
 
@@ -38,7 +38,7 @@ def locate(x, target, weight, ignore_index):
     kept = target != ignore_index
     target = xp.where(kept, target, 0)
     weights = kept.astype(x.dtype) if weight is None else weight[target] * kept
-    return Places(shape, (xp.arange(N)[:, None], target, xp.arange(D)), kept, weights)
+    return Positions(shape, (xp.arange(N)[:, None], target, xp.arange(D)), kept, weights)
 
 
 def flat_shape(shape):
@@ -55,9 +55,9 @@ def check_input(op, input):
 
 
 def check_classes(op, input, target, ignore_index):
-    """The array in `target`, if it holds a class of input (N, C, d1, ...) for each place.
+    """The array in `target`; raises unless it holds one class of input (N, C, d1, ...) per position.
 
-    A NumPy array for an input on a GPU is checked on the host and copied: nobody waits for the GPU.
+    A NumPy array for an input on a GPU is checked on the host and then copied, so nothing waits for the GPU.
     """
     on_host = isinstance(target, np.ndarray)
     target = target if on_host else constant(op, "target", target, input)
@@ -71,7 +71,7 @@ def check_classes(op, input, target, ignore_index):
         )
     C = input.shape[0 if input.ndim == 1 else 1]
     with use_device(input.device):
-        target = target.astype(np.int64)  # no smaller integer need hold ignore_index
+        target = target.astype(np.int64)  # a smaller integer type might not hold ignore_index
         wrong = ((target < 0) | (target >= C)) & (target != ignore_index)
         if wrong.any():
             index = tuple(np.argwhere(to_device(wrong, "cpu"))[0].tolist())
@@ -83,14 +83,14 @@ def check_classes(op, input, target, ignore_index):
 
 
 def check_weight(op, input, weight):
-    """The array in `weight`, if it fits the classes of input; None stays None."""
+    """The array in `weight`; raises unless it holds one number per class of input. None stays None."""
     if weight is None:
         return None
     weight = constant(op, "weight", weight, input)
     C = input.shape[0 if input.ndim == 1 else 1]
     if weight.shape != (C,):
         raise ValueError(
-            f"{op}: weight must have shape ({C},), one for each class, got {weight.shape}"
+            f"{op}: weight must have shape ({C},), one per class, got {weight.shape}"
         )
     if weight.dtype != input.dtype:
         raise TypeError(f"{op}: weight is {weight.dtype} but input is {input.dtype}; convert one")
@@ -98,7 +98,7 @@ def check_weight(op, input, weight):
 
 
 def constant(op, argument, value, input):
-    """The array in `value`, a tensor or array on input's device that gets no gradient."""
+    """The array in `value`; raises unless it is a tensor or array on input's device that needs no gradient."""
     array = value.data if isinstance(value, Tensor) else value
     if not hasattr(array, "dtype"):
         raise TypeError(

@@ -1,10 +1,10 @@
 """Move a tensor to another device.
 
-Forward.   y = x, over there
+Forward.   y = x, on the other device
 
-Backward.  dx = dy, back here
+Backward.  dx = dy, back on x's device
 
-Nothing is saved but the name of the device that x was on.
+Only the name of x's device is saved.
 """
 
 from tinynet import backend
@@ -27,9 +27,9 @@ class ToDevice(Function):
 
 
 def to_device(input, device):
-    """input on `device`: `cpu`, `cuda:0`, ... If it is there already, input itself.
+    """input on `device`: `cpu`, `cuda:0`, ...; input itself if it is already there.
 
-    A device that does not exist: ValueError by its name, RuntimeError without a GPU.
+    Raises ValueError if no device has that name, RuntimeError if it is a GPU that is not available.
     """
     backend.check_device(device)
     if isinstance(input, Tensor) and input.device == device:

@@ -2,15 +2,15 @@
 
 Forward.   y[..., j, ..., i, ...] = x[..., i, ..., j, ...]
 
-Backward.  Exchanging the same two once more brings every dy back to its element:
+Backward.  Exchanging the same two axes again returns every dy to its element:
 
     dx = dy with the two axes exchanged
 
-No data moves: y is a view of x's memory with two strides exchanged. Nothing is saved.
+No data moves: y is a view of x's memory with two strides exchanged. No array is saved.
 """
 
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import one_dim
+from tinynet.ops.dims import normalize_axis
 
 
 class Transpose(Function):
@@ -21,8 +21,8 @@ class Transpose(Function):
 
     def forward(self, x):
         self.axes = (
-            one_dim("transpose", "dim0", self.dim0, x.ndim),
-            one_dim("transpose", "dim1", self.dim1, x.ndim),
+            normalize_axis("transpose", "dim0", self.dim0, x.ndim),
+            normalize_axis("transpose", "dim1", self.dim1, x.ndim),
         )
         return x.swapaxes(*self.axes)
 
@@ -31,14 +31,14 @@ class Transpose(Function):
 
 
 def transpose(input, dim0, dim1):
-    """input with the axes dim0 and dim1 exchanged. An axis that input has not: ValueError."""
+    """input with the axes dim0 and dim1 exchanged. Raises ValueError if input lacks one of them."""
     return Transpose(dim0, dim1)(input)
 
 
 def matrix_transpose(self):
-    """The transpose of a matrix. Any other number of axes: ValueError."""
+    """The transpose of a matrix. Raises ValueError if self has any other number of axes."""
     if self.ndim != 2:
-        raise ValueError(f"T needs a tensor of two axes, got shape {self.shape}; use transpose")
+        raise ValueError(f"T needs a tensor with two axes, got shape {self.shape}; use transpose")
     return transpose(self, 0, 1)
 
 

@@ -1,21 +1,20 @@
-"""Variance over some axes, or all.
+"""Variance over some or all axes.
 
 Forward.   m = 1/n * sum_i x_i
-           y = 1/(n - c) * sum_i (x_i - m)^2        c: the correction, 1 for Bessel's
+           y = 1/(n - c) * sum_i (x_i - m)^2        c: the correction; 1 is Bessel's
 
-Backward.  x_i reaches y directly and through m. The second road carries nothing: dy/dm is a
-multiple of sum_i (x_i - m), and that is 0, since m is the mean. What remains is
+Backward.  x_i reaches y directly and through m. The second path contributes nothing: dy/dm is a
+multiple of sum_i (x_i - m), which is 0 because m is the mean. That leaves
 
     dx_i = dy * 2 * (x_i - m) / (n - c)
 
-x is saved, which a layer mostly keeps anyway, and m, which is small; x - m would be an array of its
-own.
+Saved: x, which usually exists anyway, and m, which is small; x - m would be one more large array.
 """
 
 from tinynet.autograd import Function, Tensor
 from tinynet.ops.dims import normalize_axes, number, require_floating
 from tinynet.ops.mean import count
-from tinynet.ops.sum import spread
+from tinynet.ops.sum import expand
 
 
 class Var(Function):
@@ -37,22 +36,22 @@ class Var(Function):
             )
         m = x.sum(axis=self.axes, keepdims=True) / n
         self.save(x, m)
-        away = x - m
-        away *= away
-        return away.sum(axis=self.axes, keepdims=self.keepdim) / self.n
+        squares = x - m
+        squares *= squares
+        return squares.sum(axis=self.axes, keepdims=self.keepdim) / self.n
 
     def backward(self, dy):
         x, m = self.saved
         dx = x - m
-        dx *= spread(dy * (2 / self.n), x.shape, self.axes)
+        dx *= expand(dy * (2 / self.n), x.shape, self.axes)
         return dx
 
 
 def var(input, dim=None, correction=1, keepdim=False):
-    """The variance over the axes `dim` (an int or several; None: all), kept as 1 if keepdim.
+    """The variance over the axes `dim` (an int or several; None: all), kept with length 1 if keepdim.
 
-    The squares are divided by n - correction; correction=0 is the biased variance. input: floating,
-    else TypeError. An axis that input has not, or n not above the correction: ValueError.
+    The sum of squares is divided by n - correction; correction=0 is the biased variance. Raises
+    ValueError if input lacks an axis or n <= correction, TypeError if input is not floating.
     """
     return Var(dim, correction, keepdim)(input)
 

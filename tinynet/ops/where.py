@@ -1,14 +1,14 @@
-"""Choose between two arrays, element by element.
+"""Choose between two arrays, elementwise.
 
 Forward.   y = x where the condition holds, z elsewhere
 
-Backward.  Each dy goes to the one that was chosen, and the other gets 0:
+Backward.  Each dy goes to the element that was chosen, and the other gets 0:
 
     dx = dy where the condition holds, 0 elsewhere
     dz = 0 where the condition holds, dy elsewhere
 
-summed over the axes that broadcasting stretched. The condition itself is yes or no: it cannot move
-a little, so it has no gradient. It alone is saved.
+summed over the axes that broadcasting stretched. The condition is True or False: it cannot change by
+a little, so it has no gradient. Saved: the condition alone.
 """
 
 from tinynet.autograd import Function, Tensor, tensor
@@ -41,9 +41,10 @@ class Where(Function):
 
 
 def where(condition, input, other):
-    """input where condition holds, other elsewhere. Three shapes that broadcast, else ValueError.
+    """input where condition holds, other elsewhere. One of input and other may be a number.
 
-    condition: a tensor or array of bool, else TypeError. One of input and other may be a number.
+    condition: a tensor or array of bool. Raises ValueError if the three shapes do not broadcast,
+    TypeError if condition is not bool.
     """
     if not isinstance(condition, Tensor) and hasattr(condition, "dtype"):
         condition = tensor(condition)
