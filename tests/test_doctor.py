@@ -1,4 +1,4 @@
-"""python -m tinynet doctor, on machines that a small imitation of CuPy stands for."""
+"""python -m tinynet doctor, on machines that a small imitation of CuPy plays."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ class DynamicLibNotFoundError(RuntimeError):
 def imitate_cupy(
     gpus=2, made_for=12090, damage=(), peers=(), count_error=None, nvrtc_error=None, nvrtc=(12, 9), total=None
 ):
-    """A module with what the doctor calls of CuPy. damage: the pairs (i, j) whose copies lose bits."""
+    """A module with the parts of CuPy that doctor calls. damage: the pairs (i, j) whose copies lose bits."""
     cupy, current = ModuleType("cupy"), [0]
 
     class Device:
@@ -169,7 +169,7 @@ def test_a_card_without_a_driver_and_gpus_that_are_hidden(machine, monkeypatch):
         cupy_loader.load_cupy()
 
 
-def test_gpus_whose_copies_arrive_whole_damaged_or_not_at_all(machine, capsys):
+def test_gpus_whose_copies_arrive_intact_damaged_or_not_at_all(machine, capsys):
     machine((12, 4), imitate_cupy(gpus=3, damage=[(0, 1), (0, 2)], peers=[(0, 1), (1, 0)]))
     assert doctor.main() == 0
     lines = capsys.readouterr().out.splitlines()
@@ -179,18 +179,18 @@ def test_gpus_whose_copies_arrive_whole_damaged_or_not_at_all(machine, capsys):
         "CUDA runtime  12.9",
         "NVRTC         12.9",
         "cuda:1        Imitation 1, compute capability 9.0, 2.0 GiB, 1.5 GiB free",
-        f"cuda:0 -> 1   over the host: peer copies come out damaged, {damaged:,} of 1,048,577 words wrong",
-        "cuda:1 -> 0   peer copies arrive whole",
-        "cuda:0 -> 2   over the host: the GPUs have no peer access",
+        f"cuda:0 -> 1   staged through the host: peer copies are damaged, {damaged:,} of 1,048,577 words wrong",
+        "cuda:1 -> 0   peer copies arrive intact",
+        "cuda:0 -> 2   staged through the host: the GPUs have no peer access",
     ):
         assert line in lines
     whys = {(i, j): peer_copy.why_staged(backend.cupy(), i, j) for i in range(3) for j in range(3) if i != j}
-    assert [pair for pair, why in whys.items() if why is None] == [(1, 0)]  # training goes by the same answers
+    assert [pair for pair, why in whys.items() if why is None] == [(1, 0)]  # training acts on the same answers
     kernel = "              a kernel compiles and gives the right sum"
     assert lines[lines.index("cuda:1        Imitation 1, compute capability 9.0, 2.0 GiB, 1.5 GiB free") + 1] == kernel
 
 
-def test_what_is_installed_beside_it_and_does_harm(machine, monkeypatch, capsys):
+def test_packages_that_do_harm(machine, monkeypatch, capsys):
     wheels = [SimpleNamespace(name=name, version="14.2.0") for name in ("cupy-cuda13x", "numpy", None, "cupy-cuda12x")]
     monkeypatch.setattr(doctor.importlib.metadata, "distributions", lambda: wheels)
     machine((12, 4), imitate_cupy(gpus=1, nvrtc=(13, 5)))
@@ -216,7 +216,7 @@ def test_what_fails_costs_one_line(machine, monkeypatch, capsys):
     assert f"NumPy         {np.__version__}" in lines
     assert "numpy         FAILED: 'user_api' (KeyError)" in lines
     assert "cuda:0        FAILED: division by zero (ZeroDivisionError)" in lines
-    assert "cuda:1 -> 0   over the host: the GPUs have no peer access" in lines
+    assert "cuda:1 -> 0   staged through the host: the GPUs have no peer access" in lines
     assert any(line.startswith("emu:0         compiles with ") for line in lines)
 
 
