@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -57,23 +58,14 @@ def imitate_cupy(
         x, y, n = args
         y[0] = x[:n].sum() if total is None else total
 
-    def raising(error, answer):
-        def call():
-            if error:
-                raise error
-            return answer
-
-        return call
-
     runtime = SimpleNamespace(
-        getDeviceCount=raising(count_error, gpus),
+        getDeviceCount=Mock(side_effect=count_error, return_value=gpus),
         runtimeGetVersion=lambda: made_for,
         getDeviceProperties=lambda i: {"name": b"Imitation %d" % i},
         deviceCanAccessPeer=lambda i, j: int((i, j) in peers),
     )
-    cupy.cuda = SimpleNamespace(
-        runtime=runtime, Device=Device, nvrtc=SimpleNamespace(getVersion=raising(nvrtc_error, nvrtc))
-    )
+    compiler = SimpleNamespace(getVersion=Mock(side_effect=nvrtc_error, return_value=nvrtc))
+    cupy.cuda = SimpleNamespace(runtime=runtime, Device=Device, nvrtc=compiler)
     cupy.asarray, cupy.asnumpy = asarray, np.asarray
     cupy.zeros = lambda n, dtype: np.zeros(n, dtype).view(Array)
     cupy.RawModule = lambda code: SimpleNamespace(get_function=lambda name: launch)
@@ -229,13 +221,11 @@ def test_exit_code_1_only_if_the_cpu_does_not_work(machine, monkeypatch, capsys)
 
 @pytest.mark.parametrize("apt, command", [(None, "pip install ziglang"), ("/usr/bin/apt", "sudo apt install g++")])
 def test_no_compiler_and_no_mpi(machine, monkeypatch, capsys, apt, command):
-    def none():
-        raise RuntimeError("the emulator needs a C++ compiler")
-
     machine(None, None)
-    monkeypatch.setattr(compiler, "compiler", none)
+    monkeypatch.setattr(compiler, "compiler", Mock(side_effect=RuntimeError("the emulator needs a C++ compiler")))
     monkeypatch.setattr(doctor.shutil, "which", lambda name, path=None: apt if name == "apt" else None)
-    monkeypatch.setattr(doctor.importlib.metadata, "version", absent)
+    absent = doctor.importlib.metadata.PackageNotFoundError("mpi4py")
+    monkeypatch.setattr(doctor.importlib.metadata, "version", Mock(side_effect=absent))
     assert doctor.main() == 0
     report, _, missing = capsys.readouterr().out.partition("\nmissing:\n")
     assert "emu:0         cannot be used: the emulator needs a C++ compiler\n" in report
@@ -244,10 +234,6 @@ def test_no_compiler_and_no_mpi(machine, monkeypatch, capsys, apt, command):
         f"    a C++ compiler, for emu:0:\n        {command}\n"
         '    MPI, for training on several machines:\n        pip install "tinynet[mpi]"\n'
     )
-
-
-def absent(name):
-    raise doctor.importlib.metadata.PackageNotFoundError(name)
 
 
 @pytest.mark.parametrize(

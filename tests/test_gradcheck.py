@@ -57,7 +57,6 @@ def test_right(rng, f):
 @pytest.mark.parametrize(
     ("f", "message"),
     [
-        (lambda x, z: Cube("slope")(x, z), r"^cube: gradient of input 1 at index \(0, 0\): expected "),
         (lambda x, z: Cube("element")(x, z), r"cube: gradient of input 1 at index \(1, 2\)"),
         (lambda x, z: Cube("zero")(x, z), "cube: gradient of input 1 .* received 0"),
         (lambda x, z: x * x.detach(), "mul: gradient of input 0"),  # cut off by mistake
@@ -73,9 +72,9 @@ def test_wrong(rng, f, message):
 def test_the_message_has_the_numbers(rng):
     x, z = inputs(rng, 2)
     z.data[0, 0], v = 2.0, np.random.default_rng(0).standard_normal((2, 3))
-    with pytest.raises(tinynet.GradcheckError) as raised:
+    with pytest.raises(tinynet.GradcheckError, match=r"^cube: gradient of input 1 at index \(0, 0\): ") as raised:
         tinynet.gradcheck(lambda x, z: Cube("slope")(x, z), (x, z))
-    numbers = str(raised.value).partition("expected ")[2].replace(", received", "").split()
+    numbers = str(raised.value).partition("expected ")[2].split(", received ")
     np.testing.assert_allclose([float(n) for n in numbers], [12 * v[0, 0], 6 * v[0, 0]], rtol=1e-7)
 
 
