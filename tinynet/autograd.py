@@ -49,25 +49,11 @@ class Tensor:
         if requires_grad and data.dtype not in FLOATS:
             raise TypeError(f"only float32 and float64 tensors have gradients, got {data.dtype}")
 
-    @property
-    def shape(self):
-        return self.data.shape
-
-    @property
-    def ndim(self):
-        return self.data.ndim
-
-    @property
-    def size(self):
-        return self.data.size
-
-    @property
-    def dtype(self):
-        return self.data.dtype
-
-    @property
-    def device(self):
-        return backend.device_of(self.data)
+    shape = property(lambda self: self.data.shape)
+    ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: self.data.size)
+    dtype = property(lambda self: self.data.dtype)
+    device = property(lambda self: backend.device_of(self.data))
 
     def __len__(self):
         if not self.shape:
@@ -101,11 +87,10 @@ class Tensor:
         return Tensor(self.data)
 
     def backward(self, gradient=None, on_grad_ready=None):
-        """Put dL/dx into `.grad` of every leaf x that requires it, adding to what is there.
+        """Add dL/dx to `.grad` of every leaf x that requires it, and free the graph on the way.
 
-        gradient: dL/dself, an array or tensor of this tensor's shape. Without it this tensor must
-        be L itself, one number, and dL/dL = 1. The graph is freed on the way. on_grad_ready(x): called for
-        each leaf as soon as its .grad is complete, while the walk goes on.
+        gradient: dL/dself, an array or tensor of this tensor's shape. Without it this tensor must be L itself, one
+        number, and dL/dL = 1. on_grad_ready(x): called for each leaf as soon as its .grad is complete.
         """
         if not self.requires_grad:
             raise RuntimeError("backward: this tensor does not require a gradient, nor did any input of its operations")
@@ -140,11 +125,10 @@ class _NeverSaved:
 class Function:
     """One operation. Hyper-parameters and what backward needs live on `self`.
 
-    forward(*arrays) takes and returns plain arrays (one, or a tuple). backward(*dys) takes the
-    cotangents of the outputs, read-only, and returns those of the inputs, in order; None for an input
-    that needs none (see needs_input_grad). It may return dy itself or a view of it. An instance runs
-    once: `y = Relu()(x)`. That call sets whatever else it needs, so a subclass with an __init__ for its
-    hyper-parameters does not call super().__init__().
+    forward(*arrays) takes and returns plain arrays (one, or a tuple). backward(*dys) takes the cotangents of the
+    outputs, read-only, and returns those of the inputs, in order; None for an input that needs none (see
+    needs_input_grad). It may return dy itself or a view of it. An instance runs once: `y = Relu()(x)`. That call
+    sets whatever else it needs, so a subclass with an __init__ does not call super().__init__().
     """
 
     arguments = ()  # the inputs' names in the public function, for error messages
@@ -202,13 +186,12 @@ class Function:
                 dx = dxs[i] = None if dxs[i] is None else self._as_array(dxs[i], "backward")
                 if dx is None or dx.shape != x.shape or dx.dtype != x.dtype:
                     got = "is None" if dx is None else f"has shape {dx.shape} and is {dx.dtype}"
-                    raise RuntimeError(
-                        f"{self.name}.backward: input {i} has shape {x.shape} and is {x.dtype}, its cotangent {got}"
-                    )
+                    needed = f"input {i} has shape {x.shape} and is {x.dtype}"
+                    raise RuntimeError(f"{self.name}.backward: {needed}, its cotangent {got}")
         return dxs
 
     def free(self):
-        """Drop what backward needed, and with it the graph behind: whoever keeps a result does not keep that."""
+        """Drop what backward needed, and the graph behind it: whoever keeps a result keeps neither."""
         self.freed, self.saved, self.sources = True, (), ()
 
     @property
@@ -221,28 +204,22 @@ class Function:
         first, floating, device = inputs[0], None, None
         for x in inputs:
             if not isinstance(x, Tensor):
-                raise TypeError(
-                    f"{self.name}: {self._argument(inputs, x)} must be a tinynet.Tensor, got {type(x).__name__}; "
-                    "tinynet.tensor(...) makes one"
-                )
+                what = f"{self._argument(x, inputs)} must be a tinynet.Tensor, got {type(x).__name__}"
+                raise TypeError(f"{self.name}: {what}; tinynet.tensor(...) makes one")
             dtype = x.data.dtype
             if dtype in FLOATS:
                 floating = x if floating is None else floating
                 if dtype != floating.data.dtype:
-                    raise TypeError(
-                        f"{self.name}: {self._argument(inputs, x)} is {x.dtype} but "
-                        f"{self._argument(inputs, floating)} is {floating.dtype}; convert one of them"
-                    )
+                    what = f"{self._argument(x, inputs)} is {dtype} but {self._argument(floating, inputs)} is"
+                    raise TypeError(f"{self.name}: {what} {floating.dtype}; convert one of them")
             here = backend.device_of(x.data)
             device = device or here
             if here != device and not self.crosses_devices:
-                raise ValueError(
-                    f"{self.name}: {self._argument(inputs, x)} is on {here} but "
-                    f"{self._argument(inputs, first)} on {device}; move one with .to(device)"
-                )
+                what = f"{self._argument(x, inputs)} is on {here} but {self._argument(first, inputs)} on {device}"
+                raise ValueError(f"{self.name}: {what}; move one with .to(device)")
         return device
 
-    def _argument(self, inputs, x):
+    def _argument(self, x, inputs):
         number = next(i for i, other in enumerate(inputs) if other is x)
         return self.arguments[number] if number < len(self.arguments) else f"input {number}"
 

@@ -128,7 +128,7 @@ def why_staged(cupy, source, target):
     if not cupy.cuda.runtime.deviceCanAccessPeer(source, target):  # CuPy asks the same
         return "the GPUs have no peer access"
     damaged, words = damaged_words(cupy, source, target)
-    return f"peer copies come out damaged, {damaged:,} of {words:,} words wrong" if damaged else None
+    return f"peer copies are damaged, {damaged:,} of {words:,} words wrong" if damaged else None
 
 
 def damaged_words(cupy, source, target, words=2**20 + 1):
