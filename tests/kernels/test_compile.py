@@ -1,6 +1,6 @@
-"""Every CUDA kernel through NVIDIA's own compiler, which needs no GPU, and the figures that it reports."""
+"""Every CUDA kernel through NVIDIA's own compiler, which needs no GPU, and the resource usage that it reports."""
 
-import importlib.util
+import importlib
 import struct
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +11,13 @@ import pytest
 from tinynet import backend, optim, tensor
 from tinynet import functional as F
 from tinynet.kernels import conv2d, conv2d_filter_gradient, conv2d_input_gradient, loader
+from tinynet.kernels.compile_report import ARCHITECTURES, TYPES, compile_file, files, section, variants
+from tinynet.kernels.nvrtc import ALWAYS, NVRTC, Usage, resource_usage
 
 pytestmark = pytest.mark.oracle
-spec = importlib.util.spec_from_file_location("kernels", Path(__file__).parents[2] / "benchmarks" / "kernels.py")
-kernels = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(kernels)
-
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "kernels.md"
 TOY = """\
-// What each kernel takes can be told from its source.
+// The resources that each kernel uses can be told from its source.
 extern "C" __global__ void __launch_bounds__(128) tile(T *x) {
     __shared__ T a[128];
     a[threadIdx.x] = x[threadIdx.x];
@@ -26,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(128) tile(T *x) {
     x[threadIdx.x] = a[127 - threadIdx.x];
 }
 
-extern "C" __global__ void table(T *x, int n) {  // an array that a variable indexes cannot be in registers
+extern "C" __global__ void table(T *x, int n) {  // an array indexed by a variable cannot be in registers
     T a[64];
     for (int i = 0; i < 64; ++i) a[i] = x[i];
     a[n] = 1;
@@ -34,7 +33,7 @@ extern "C" __global__ void table(T *x, int n) {  // an array that a variable ind
 }
 
 extern "C" __global__ void __launch_bounds__(1024) crowded_v1(T *x, const int *order) {
-    T a[96];  // where a thread has 64 registers
+    T a[96];  // but a thread has only 64 registers
     #pragma unroll
     for (int i = 0; i < 96; ++i) a[i] = x[order[i]];
     __syncthreads();
@@ -48,7 +47,7 @@ extern "C" __global__ void __launch_bounds__(1024) crowded_v1(T *x, const int *o
 def nvrtc(request):
     """NVIDIA's compiler. Without it these tests are skipped, or fail with --require-oracle."""
     try:
-        return kernels.NVRTC()
+        return NVRTC()
     except ImportError as error:
         if request.config.getoption("--require-oracle"):
             pytest.fail(f"--require-oracle, but {error}")
@@ -62,25 +61,25 @@ def toy(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("path", kernels.files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", files(), ids=lambda path: path.stem)
 def test_every_kernel_compiles_without_spills_and_the_results_are_up_to_date(nvrtc, path):
-    table, complaints = kernels.compile_file(nvrtc, path)
+    table, complaints = compile_file(nvrtc, path)
     assert not complaints, "\n".join(complaints)
-    written = kernels.RESULTS.read_text()
-    if f" NVRTC {nvrtc.version}. " in written:  # another one may take other numbers of registers
-        assert kernels.section(path, table) in written, "run python benchmarks/kernels.py once more"
+    written = RESULTS.read_text()
+    if f" NVRTC {nvrtc.version}. " in written:  # another version may use other numbers of registers
+        assert section(path, table) in written, "run python benchmarks/kernels.py again"
 
 
 def test_the_results_are_of_these_kernels_and_no_others():
-    titles = [line[3:] for line in kernels.RESULTS.read_text().splitlines() if line.startswith("## ")]
-    assert titles == [path.name for path in kernels.files()], "run python benchmarks/kernels.py once more"
+    titles = [line[3:] for line in RESULTS.read_text().splitlines() if line.startswith("## ")]
+    assert titles == [path.name for path in files()], "run python benchmarks/kernels.py again"
 
 
-@pytest.mark.parametrize("architecture", kernels.ARCHITECTURES)
-@pytest.mark.parametrize("T", kernels.TYPES)
-def test_the_figures_are_those_of_the_source_and_of_the_machine_code(nvrtc, toy, T, architecture):
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("T", TYPES)
+def test_resource_usage_agrees_with_the_source_and_the_machine_code(nvrtc, toy, T, architecture):
     code, options = loader.source(toy, T)
-    found, warnings = kernels.usages(nvrtc, code, options, architecture)
+    found, warnings = resource_usage(nvrtc, code, options, architecture)
     size = 4 if T == "float" else 8
     assert not warnings
     assert found["tile"].shared == 128 * size
@@ -90,8 +89,8 @@ def test_the_figures_are_those_of_the_source_and_of_the_machine_code(nvrtc, toy,
     assert found["crowded_v1"].spilled > 0
     assert [found[name].threads for name in ("tile", "table", "crowded_v1")] == [128, None, 1024]
 
-    cubin = nvrtc.compile(code, [*options, f"-arch={architecture}", *kernels.ALWAYS])[2]
-    registers, stack, shared = facts(cubin)
+    cubin = nvrtc.compile(code, [*options, f"-arch={architecture}", *ALWAYS])[2]
+    registers, stack, shared = usage_in_cubin(cubin)
     for name, usage in found.items():
         assert registers[name] == usage.registers
         assert stack[name] == usage.stack
@@ -99,58 +98,58 @@ def test_the_figures_are_those_of_the_source_and_of_the_machine_code(nvrtc, toy,
         assert shared.get(name, 0) == usage.shared + reserved
 
 
-def facts(cubin):
-    """({kernel: registers}, {kernel: stack}, {kernel: shared memory}) of a cubin, which is an ELF file."""
+def usage_in_cubin(cubin):
+    """({kernel: registers}, {kernel: stack}, {kernel: shared memory}) from a cubin, which is an ELF file."""
     REGISTERS, STACK = 0x2F, 0x12  # records of the section .nv.info
     start, entry, count, names = struct.unpack_from("<Q10xHHH", cubin, 0x28)
     headers = [struct.unpack_from("<IIQQQQII", cubin, start + i * entry) for i in range(count)]
 
-    def text(table, place):
-        begin = headers[table][4] + place
+    def text(table, offset):
+        begin = headers[table][4] + offset
         return cubin[begin : cubin.index(b"\0", begin)].decode()
 
     sections = {text(names, header[0]): header for header in headers}
     symbols, info = sections[".symtab"], sections[".nv.info"]
     shared = {name[len(".nv.shared.") :]: header[5] for name, header in sections.items() if ".nv.shared." in name}
     found = {REGISTERS: {}, STACK: {}}
-    place, end = info[4], info[4] + info[5]
-    while place < end:
-        form, record, length = struct.unpack_from("<BBH", cubin, place)
+    at, end = info[4], info[4] + info[5]
+    while at < end:
+        form, record, length = struct.unpack_from("<BBH", cubin, at)
         if form == 4 and record in found:
-            symbol, value = struct.unpack_from("<II", cubin, place + 4)
+            symbol, value = struct.unpack_from("<II", cubin, at + 4)
             name = text(symbols[6], struct.unpack_from("<I", cubin, symbols[4] + 24 * symbol)[0])
             found[record][name] = value
-        place += 4 + (length if form == 4 else 0)
+        at += 4 + (length if form == 4 else 0)
     return found[REGISTERS], found[STACK], shared
 
 
-def test_what_a_default_kernel_must_not_do_is_named_with_its_place(nvrtc, toy):
+def test_complaints_name_the_file_and_the_kernel(nvrtc, toy):
     toy.write_text(TOY + "\n#ifdef __CUDA_ARCH__\n#if __CUDA_ARCH__ == 800\nint x = nonsense;\n#endif\n#endif\n")
-    _, complaints = kernels.compile_file(nvrtc, toy)
+    _, complaints = compile_file(nvrtc, toy)
     wrong = [complaint for complaint in complaints if "does not compile" in complaint]
     spills = [complaint for complaint in complaints if "local memory" in complaint]
     line = TOY.count("\n") + 4
     assert [complaint.partition(":")[0] for complaint in wrong] == ["toy.cu float sm_80", "toy.cu double sm_80"]
     assert all(f'toy.cu({line}): error: identifier "nonsense" is undefined' in complaint for complaint in wrong)
     assert [complaint.partition(" keeps")[0] for complaint in spills] == [
-        f"toy.cu {T} {architecture}: table" for T in kernels.TYPES for architecture in ("sm_75", "sm_90", "sm_100")
+        f"toy.cu {T} {architecture}: table" for T in TYPES for architecture in ("sm_75", "sm_90", "sm_100")
     ]
 
 
-def test_blocks_on_a_multiprocessor():
-    def blocks(threads, registers, shared):
-        return kernels.blocks_on_sm90(kernels.Usage(registers, shared, 0, 0, threads))
-
-    assert blocks(256, 32, 0) == 8  # all 64 warps
-    assert blocks(32, 16, 0) == 32  # no more blocks than that
-    assert blocks(256, 128, 0) == 2  # 4096 registers a warp: 16 warps
-    assert blocks(160, 129, 0) == 2  # 4352 a warp: 15 warps, in fours 12, of which a block takes 5
-    assert blocks(128, 32, 48 * 1024) == 4  # 49 KiB each of 228
+@pytest.mark.parametrize("threads, registers, shared, blocks", [
+    (256, 32, 0, 8),  # all 64 warps
+    (32, 16, 0, 32),  # the limit on blocks
+    (256, 128, 0, 2),  # 4096 registers per warp: 16 warps
+    (160, 129, 0, 2),  # 4352 per warp: 15 warps, rounded down to 12, of which a block takes 5
+    (128, 32, 48 * 1024, 4),  # 49 KiB each, of 228
+])
+def test_blocks_on_a_multiprocessor(threads, registers, shared, blocks):
+    assert Usage(registers, shared, 0, 0, threads).blocks_on_sm90() == blocks
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """{(file, type, options)} of all kernels that are launched meanwhile. They are not compiled, and do nothing."""
+    """Collects {(file, type, options)} of all kernels launched meanwhile. They are not compiled, and do nothing."""
     found = set()
 
     def module(xp, file, T, defines):
@@ -163,7 +162,7 @@ def asked(monkeypatch):
     loader._function.cache_clear()
 
 
-ALEXNET = [  # x and w of its convolutions on one device; stride, padding, groups
+ALEXNET = [  # x and w of its convolutions on a single device; stride, padding, groups
     ((3, 224, 224), (96, 3, 11, 11), 4, 2, 1),
     ((96, 27, 27), (256, 48, 5, 5), 1, 2, 2),
     ((256, 13, 13), (384, 256, 3, 3), 1, 1, 1),
@@ -186,17 +185,15 @@ def test_what_alexnet_launches_is_among_what_is_compiled(asked, monkeypatch, T):
                     y = conv2d(x, w, **how, version=version)
                     conv2d_input_gradient(y, w, x.shape, **how, version=version)
                     conv2d_filter_gradient(y, x, w.shape, **how, version=version)
-    with np.errstate(all="ignore"):  # arrays are left as they were found
+    with np.errstate(all="ignore"):  # outputs stay uninitialized
         other_kernels(T)
-    compiled = {
+    names = {path.stem for path in files()}
+    assert asked <= {
         (path.stem, kind, tuple(sorted(defines.items())))
-        for path in kernels.files()
-        for kind in kernels.TYPES
-        for defines in kernels.by_default(path, kind) + kernels.OTHERWISE.get(path.stem, [])
+        for path in files()
+        for kind, defines in variants(path)
     }
-    assert asked <= compiled
-    files = {path.stem for path in kernels.files()}
-    assert {file for file, *_ in asked} == (files if T == "float32" else files - {"conv2d_tensor_cores"})
+    assert {file for file, *_ in asked} == (names if T == "float32" else names - {"conv2d_tensor_cores"})
 
 
 def other_kernels(T):

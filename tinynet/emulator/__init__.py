@@ -1,4 +1,4 @@
-"""CUDA kernels without a GPU: the same .cu files, compiled for the processor."""
+"""CUDA kernels without a GPU: the same .cu files, compiled for the CPU."""
 
 from tinynet.emulator import xp
 from tinynet.emulator.device import transfers

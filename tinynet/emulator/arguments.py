@@ -1,6 +1,6 @@
 """The arguments of a launch: checked against the kernel's parameters, and packed for it.
 
-On a GPU a wrong argument is misread in silence, for what arrives there is bytes. Here it is refused.
+A GPU receives only bytes and silently misreads a wrong argument. The emulator refuses it.
 """
 
 import struct
@@ -9,19 +9,19 @@ from typing import NamedTuple
 import numpy as np
 
 from tinynet.emulator import device
-from tinynet.emulator.array import ndarray, place
+from tinynet.emulator.array import device_name, ndarray
 
-# For each kind of C++ type, the kinds of dtype that may pass for it: int for unsigned, uint8 for bool.
-PASSES = {"i": "iu", "u": "iub", "f": "f", "b": "bu"}
+# For each kind of C++ type, the kinds of dtype that it accepts: int for unsigned, uint8 for bool.
+ACCEPTED_KINDS = {"i": "iu", "u": "iub", "f": "f", "b": "bu"}
 
 
 class Parameter(NamedTuple):
-    offset: int  # among the packed bytes
+    offset: int  # in the packed bytes
     size: int
     is_pointer: bool
-    kind: str  # as dtype.kind, of the parameter or of what it points to; "?" for a struct and the like
-    item_size: int  # likewise
-    text: str  # as the source has it, or ""
+    kind: str  # dtype.kind of the parameter, or of what it points to; "?" for structs and other types
+    item_size: int  # of the same
+    text: str  # its declaration in the source, or ""
 
     @property
     def type(self):
@@ -32,11 +32,11 @@ class Parameter(NamedTuple):
     def accepts(self, dtype):
         if self.kind == "?":
             return self.is_pointer or dtype.itemsize == self.item_size
-        return dtype.itemsize == self.item_size and dtype.kind in PASSES[self.kind]
+        return dtype.itemsize == self.item_size and dtype.kind in ACCEPTED_KINDS[self.kind]
 
 
 def pack(args, parameters, size, error):
-    """The arguments as the kernel reads them, `size` bytes. Raises error(message) where it would misread them."""
+    """The arguments as the `size` bytes that the kernel reads. Raises error(message) if it would misread one."""
     if len(args) != len(parameters):
         raise error(f"takes {len(parameters)} arguments, got {len(args)}")
     packed = bytearray(size)
@@ -49,22 +49,22 @@ def pack(args, parameters, size, error):
 
 
 def as_bytes(arg, parameter):
-    """The argument's bytes; or, as a string, what is wrong with it."""
+    """The argument's bytes, or a string that says what is wrong with it."""
     if isinstance(arg, ndarray):
         if not parameter.is_pointer:
             return f"expected {parameter.type}, got an array"
         if not parameter.accepts(arg.dtype):
             return f"expected an array of {parameter.type}, got one of {arg.dtype}"
         if arg._memory.device_id != device.current():
-            return f"the array is on {place(arg)}, the current device is {device.name(device.current())}"
+            return f"the array is on {device_name(arg)}, the current device is {device.name(device.current())}"
         return struct.pack("P", arg._array.ctypes.data)
     if parameter.is_pointer:
         if arg is None:
             return bytes(parameter.size)
-        return f"expected an array of the device, or None; got {type(arg).__name__}"
+        return f"expected an array on the device, or None; got {type(arg).__name__}"
     is_struct = isinstance(arg, np.ndarray) and arg.size == 1 and arg.dtype.kind == "V"
     if not isinstance(arg, np.generic) and not is_struct:
-        hint = " (CuPy would take it for 64 bits wide)" if isinstance(arg, int | float) else ""
+        hint = " (CuPy would pass it as 64 bits)" if isinstance(arg, int | float) else ""
         return f"expected a NumPy scalar, {parameter.type}; got {type(arg).__name__}{hint}"
     if not parameter.accepts(arg.dtype):
         return f"expected {parameter.type}, got {arg.dtype}"

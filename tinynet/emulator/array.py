@@ -1,8 +1,8 @@
-"""The emulator's array: a NumPy array that knows its device, and is as strict about its company as CuPy's.
+"""The emulator's array: a NumPy array that knows its device, and mixes with others as strictly as CuPy's.
 
-It wraps a NumPy array instead of being one, so that nothing slips through: whatever is done with it goes
-through `call`, which refuses NumPy arrays and arrays of another device, as CuPy does. A reduction gives an
-array without axes and not a number: a number, a GPU would have to wait for.
+It wraps a NumPy array instead of subclassing it, so that every operation goes through `call`, which refuses NumPy
+arrays and arrays of other devices, as CuPy does. A reduction returns a 0-d array and not a number, because for a
+number the host would have to wait.
 """
 
 import operator
@@ -14,10 +14,10 @@ from tinynet.emulator import device, modes, races, streams
 
 
 class ndarray:
-    """An array of the current device, with whatever values: NaN, or -1, so that it shows if they are used."""
+    """An uninitialized array on the current device. Its values are NaN or -1, so that it shows if they are used."""
 
     __slots__ = ("__weakref__", "_array", "_memory", "base")
-    __array_ufunc__ = None  # NumPy leaves operators to us, and refuses the rest
+    __array_ufunc__ = None  # NumPy leaves operators to this class, and refuses everything else
     __hash__ = None
 
     def __new__(cls, shape, dtype=float, *, order="C"):
@@ -31,7 +31,7 @@ class ndarray:
             "Please use `.get()` to construct a NumPy array explicitly."
         )
 
-    # -------------------------------------------------------------------------- what it is
+    # -------------------------------------------------------------------------- attributes
 
     @property
     def device(self):
@@ -84,15 +84,15 @@ class ndarray:
     def __deepcopy__(self, memo):
         return self.copy()
 
-    # -------------------------------------------------------------------------- from and to NumPy
+    # -------------------------------------------------------------------------- to and from NumPy
 
     def get(self, stream=None, order="C", out=None, blocking=True):
-        """A NumPy array of the same values; or `out`, a NumPy array that takes them up."""
-        device.moved(place(self), "cpu", self.nbytes)
-        line = streams.line(stream, self._memory.device_id)
-        streams.queued(line, [self._memory], pinned(out))
+        """The values as a NumPy array: a new one, or `out`."""
+        device.record_transfer(device_name(self), "cpu", self.nbytes)
+        timeline = streams.timeline(stream, self._memory.device_id)
+        streams.record_work(timeline, [self._memory], pinned(out))
         if blocking:
-            races.synchronize(line.clock)
+            races.synchronize(timeline.clock)
         if out is None:
             return self._array.copy(order)
         if out.dtype != self.dtype or out.shape != self.shape:
@@ -101,22 +101,22 @@ class ndarray:
         return out
 
     def set(self, arr, stream=None):
-        """Takes over the values of a NumPy array of the same shape and dtype."""
+        """Copies the values of a NumPy array of the same shape and dtype."""
         if not isinstance(arr, np.ndarray):
             raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
         if arr.dtype != self.dtype:
             raise TypeError(f"{arr.dtype} array cannot be set to {self.dtype} array")
         if arr.shape != self.shape:
             raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
-        device.moved("cpu", place(self), self.nbytes)
-        streams.queued(streams.line(stream, self._memory.device_id), pinned(arr), [self._memory])
+        device.record_transfer("cpu", device_name(self), self.nbytes)
+        streams.record_work(streams.timeline(stream, self._memory.device_id), pinned(arr), [self._memory])
         self._array[...] = arr
 
     def item(self, *index):
-        device.moved(place(self), "cpu", self.itemsize)
-        line = streams.line(number=self._memory.device_id)
-        streams.queued(line, [self._memory])
-        races.synchronize(line.clock)
+        device.record_transfer(device_name(self), "cpu", self.itemsize)
+        timeline = streams.timeline(device_id=self._memory.device_id)
+        streams.record_work(timeline, [self._memory])
+        races.synchronize(timeline.clock)
         return self._array.item(*index)
 
     def tolist(self):
@@ -152,15 +152,15 @@ class MemoryPointer:
     device: device.Device
 
 
-def place(x):
+def device_name(x):
     return device.name(x._memory.device_id)
 
 
-# ------------------------------------------------------------------------------ calls of NumPy
+# ------------------------------------------------------------------------------ calls to NumPy
 
 
 def call(function, *args, **kwargs):
-    """function(*args, **kwargs), done by NumPy with the arrays inside of ours."""
+    """function(*args, **kwargs), computed by NumPy on the arrays that ours wrap."""
     operands = []
     args = [unwrap(arg, operands) for arg in args]
     kwargs = {key: unwrap(arg, operands) for key, arg in kwargs.items()}
@@ -168,18 +168,18 @@ def call(function, *args, **kwargs):
     for x in operands:
         if x._memory.device_id != here:
             raise ValueError(
-                f"Array device must be same as the current device: array device = {place(x)} "
+                f"Array device must be same as the current device: array device = {device_name(x)} "
                 f"while current = {device.name(here)} (in {getattr(function, '__name__', function)})"
             )
     with np.errstate(all="ignore"):  # GPUs do not warn
         result = rewrap(function(*args, **kwargs), operands)
     if modes.current().streams:
-        streams.queued(streams.line(), *used(operands, result))
+        streams.record_work(streams.timeline(), *accesses(operands, result))
     return result
 
 
-def used(operands, result):
-    """The memory that a call has read, and that it has written. One that gives views has done neither."""
+def accesses(operands, result):
+    """([memory that a call read], [memory that it wrote]). A call that returned a view did neither."""
     results = result if isinstance(result, tuple | list) else [result]
     if result is None:  # x[i] = y, copyto, sort, ...
         results = operands[:1]
@@ -192,12 +192,12 @@ def used(operands, result):
 
 
 def unwrap(value, operands):
-    """value with NumPy's arrays in place of ours, which go to the list `operands`."""
+    """value with NumPy's arrays in place of ours. Appends ours to the list `operands`."""
     if isinstance(value, ndarray):
         operands.append(value)
         return value._array
     if isinstance(value, np.ndarray):
-        raise TypeError(f"Unsupported type {np.ndarray}: first bring the NumPy array to the device, with asarray")
+        raise TypeError(f"Unsupported type {np.ndarray}: copy the NumPy array to the device first, with asarray")
     if type(value) in (tuple, list):
         return type(value)(unwrap(item, operands) for item in value)
     return value
@@ -207,10 +207,10 @@ def rewrap(result, operands):
     """result with our arrays in place of NumPy's."""
     if isinstance(result, np.ndarray):
         for x in operands:
-            if x._array is result:  # because of out=, or an operation in place
+            if x._array is result:  # from out=, or from an in-place operation
                 return x
         return wrap(result, operands)
-    if isinstance(result, np.generic | bool):  # allclose gives a bool
+    if isinstance(result, np.generic | bool):  # allclose returns a bool
         return wrap(np.asarray(result))
     if isinstance(result, tuple | list):
         return type(result)(rewrap(item, operands) for item in result)
@@ -218,7 +218,7 @@ def rewrap(result, operands):
 
 
 def wrap(array, operands=()):
-    """Our array around NumPy's, on the current device. A view of an operand shares its memory."""
+    """Wraps NumPy's array, on the current device. A view of an operand shares the operand's memory."""
     new = object.__new__(ndarray)
     new._array = array
     owner = owner_of(array)
@@ -229,7 +229,7 @@ def wrap(array, operands=()):
             return new
     new._memory = device.Memory(device.current(), owner.nbytes)
     new.base = None
-    streams.given_out(new._memory)
+    streams.record_allocation(new._memory)
     return new
 
 
@@ -241,19 +241,19 @@ def owner_of(array):
 
 
 def pinned(array):
-    """The pinned memory that a NumPy array lies in, in a list; an empty one if it lies elsewhere."""
+    """[the pinned memory that holds a NumPy array], or [] if the array is elsewhere."""
     owner = owner_of(array)
     owner = getattr(owner, "obj", owner)  # of a memoryview
     return [owner] if hasattr(owner, "history") else []
 
 
 def to_current(x, order="C"):
-    """A copy of x, an array of NumPy or of any device, on the current device."""
-    source, array = (place(x), x._array) if isinstance(x, ndarray) else ("cpu", x)
+    """A copy on the current device of x, a NumPy array or an array on any device."""
+    source, array = (device_name(x), x._array) if isinstance(x, ndarray) else ("cpu", x)
     copy = wrap(array.copy(order))
-    if source != place(copy):
-        device.moved(source, place(copy), array.nbytes)
-    streams.queued(streams.line(), [x._memory] if isinstance(x, ndarray) else (), [copy._memory])
+    if source != device_name(copy):
+        device.record_transfer(source, device_name(copy), array.nbytes)
+    streams.record_work(streams.timeline(), [x._memory] if isinstance(x, ndarray) else (), [copy._memory])
     return copy
 
 
@@ -272,7 +272,7 @@ COMPARISONS = "lt le eq ne ge gt"
 
 
 def _function(name):
-    """What Python's operator stands for: that of `+` for add."""
+    """The function of Python's operator: `+` for add."""
     return divmod if name == "divmod" else getattr(operator, f"__{name}__")
 
 

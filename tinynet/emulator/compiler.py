@@ -1,12 +1,12 @@
-"""Finds a C++ compiler, and keeps what it has compiled:
+"""Finds a C++ compiler, and caches what it compiles:
 
-    <cache>/tinynet/emulator/<hash>/     hash: of all that the result depends on
+    <cache>/tinynet/emulator/<hash>/     hash of everything that the result depends on
         kernel.cu                        the source
         translated.cpp                   what the compiler got
         library.so                       what it made (or program, for the sanitizers)
-        sha256                           of that: a damaged file is made anew
+        sha256                           of the result: a damaged file is made again
 
-Such a folder appears all at once, by a rename. The cache may be deleted at any time.
+A folder appears complete, by a rename. The cache can be deleted at any time.
 """
 
 import functools
@@ -25,16 +25,16 @@ import platformdirs
 HERE = Path(__file__).parent
 FLAGS = ["-std=c++17", "-fPIC", "-pthread", "-fvisibility=hidden", "-w"]
 FLAGS += ["-fno-strict-aliasing", "-fno-math-errno", "-fno-trapping-math"]  # as in CUDA
-FLAGS += ["-fstack-clash-protection"]  # a frame larger than the page below the stack must not jump over it
+FLAGS += ["-fstack-clash-protection"]  # a large stack frame must not skip the guard page
 
 
 class CompileError(Exception):
-    """What the compiler said."""
+    """With what the compiler said."""
 
 
 @functools.cache
 def compiler():
-    """(command, version) of the first C++ compiler there is. RuntimeError if there is none."""
+    """(command, version) of the first C++ compiler that works. Raises RuntimeError if there is none."""
     chosen = shlex.split(os.environ.get("CXX", ""))
     for command in (chosen, ["g++"], ["clang++"], [sys.executable, "-m", "ziglang", "c++"]):
         if command and shutil.which(command[0]):
@@ -52,24 +52,24 @@ def cache_folder():
 
 
 def source_of(*names):
-    """Files of this folder, one behind the other, with their names for error messages and debuggers."""
+    """Files of this folder in one text, with their names for error messages and debuggers."""
     paths = [HERE / name for name in names]
     return "".join(f'#line 1 "{path.as_posix()}"\n{path.read_text(encoding="utf-8")}' for path in paths)
 
 
 def build(name, text, flags, original=""):
-    """The path of the file `name` made from the C++ text, now or earlier. original: what the text came from."""
+    """The path of the file `name`, compiled from the C++ text now or earlier. original: the untranslated source."""
     command, version = compiler()
     headers = [path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.h"))]
     depends_on = [text, original, *headers, name, *flags, *command, version, platform.machine()]
     key = hashlib.sha256("\0".join(depends_on).encode()).hexdigest()[:32]
     folder = cache_folder() / key
-    if not is_whole(folder, name):
+    if not is_intact(folder, name):
         make(folder, name, [*command, *flags], text, original)
     return folder / name
 
 
-def is_whole(folder, name):
+def is_intact(folder, name):
     try:
         return (folder / "sha256").read_text() == digest(folder / name)
     except OSError:
@@ -95,7 +95,7 @@ def make(folder, name, command, text, original):
         (new / "sha256").write_text(digest(new / name))
         try:
             new.rename(folder)
-        except OSError:  # it exists: another process was quicker, or it is damaged
-            if not is_whole(folder, name):
+        except OSError:  # it exists: another process was faster, or it is damaged
+            if not is_intact(folder, name):
                 folder.rename(Path(temporary, "damaged"))
                 new.rename(folder)

@@ -1,4 +1,4 @@
-"""The look-alike of cupy.cuda."""
+"""A stand-in for cupy.cuda."""
 
 import ctypes
 
@@ -7,8 +7,8 @@ from tinynet.emulator.device import Device, MemoryPool
 from tinynet.emulator.streams import Event, Stream, get_current_stream
 
 
-class Names:
-    """A module's look-alike, that says clearly which names it lacks."""
+class Namespace:
+    """A stand-in for a module. It names itself when an attribute is missing."""
 
     def __init__(self, name, **members):
         self.__name__ = name
@@ -19,31 +19,31 @@ class Names:
 
 
 def missing(module, name):
-    return AttributeError(f"the emulator's {module} has no {name!r}; it has what tinynet needs, and CuPy has too")
+    return AttributeError(f"the emulator's {module} has no {name!r}, only those of CuPy's names that tinynet needs")
 
 
 def alloc_pinned_memory(size):
-    """A buffer of at least `size` bytes; as in CuPy, of more."""
-    memory = (ctypes.c_uint8 * (-(-max(size, 1) // device.PIECE) * device.PIECE))()
+    """A buffer of at least `size` bytes, rounded up as in CuPy."""
+    memory = (ctypes.c_uint8 * device.round_up(max(size, 1)))()
     memory.history, memory.device_id, memory.what = None, None, f"{len(memory)} bytes of pinned memory"
-    streams.given_out(memory)
+    streams.record_allocation(memory)
     return memory
 
 
-def _can_access_peer(number, peer):
-    return int(number != peer)
+def _can_access_peer(device_id, peer):
+    return int(device_id != peer)
 
 
-runtime = Names(
+runtime = Namespace(
     "cuda.runtime",
     getDeviceCount=lambda: device.COUNT,
     getDevice=device.current,
     deviceCanAccessPeer=_can_access_peer,
     CUDARuntimeError=device.CUDARuntimeError,
 )
-memory = Names("cuda.memory", OutOfMemoryError=device.OutOfMemoryError, MemoryPool=MemoryPool)
-compiler = Names("cuda.compiler", CompileException=launch.CompileException)
-cuda = Names(
+memory = Namespace("cuda.memory", OutOfMemoryError=device.OutOfMemoryError, MemoryPool=MemoryPool)
+compiler = Namespace("cuda.compiler", CompileException=launch.CompileException)
+cuda = Namespace(
     "cuda", Device=Device, Event=Event, Stream=Stream, MemoryPool=MemoryPool, get_current_stream=get_current_stream,
     alloc_pinned_memory=alloc_pinned_memory, runtime=runtime, memory=memory, compiler=compiler,
 )

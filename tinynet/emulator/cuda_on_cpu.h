@@ -1,5 +1,5 @@
-// CUDA's words in plain C++. Every kernel is compiled behind this file, as it is but for what no macro can
-// express, which source.py has rewritten before. What threads do together is done in runtime.cpp.
+// CUDA's keywords and functions in plain C++. Every kernel is compiled after this header. What no macro can express
+// has been rewritten by source.py before. What threads do together is in runtime.cpp.
 
 #pragma once
 
@@ -11,9 +11,9 @@
 #include <utility>
 
 #define TINYNET_EMULATOR 1
-#define __CUDA_ARCH__ 900  // what Device.compute_capability says
+#define __CUDA_ARCH__ 900  // as Device.compute_capability says
 
-// GCC has another word for #pragma unroll, which source.py turns into EMULATOR_UNROLL.
+// source.py turns #pragma unroll, which GCC spells differently, into EMULATOR_UNROLL.
 #define EMULATOR_PRAGMA(text) _Pragma(#text)
 #ifdef __clang__
 #define EMULATOR_UNROLL(count) EMULATOR_PRAGMA(unroll count)
@@ -35,7 +35,7 @@
 
 // ------------------------------------------------------------------------------ vectors
 
-// One access of a float4 moves 16 bytes, and its address must be a multiple of 16.
+// A float4 is loaded or stored as 16 bytes at once, so its address must be a multiple of 16.
 #define EMULATOR_VECTORS(T, name, align2, align4)                                                                     \
     struct name##1 { T x; };                                                                                          \
     struct alignas(align2) name##2 { T x, y; };                                                                       \
@@ -63,7 +63,7 @@ struct dim3 {
     constexpr dim3(uint3 i) : x(i.x), y(i.y), z(i.z) {}
 };
 
-// Variables of the runtime, which changes them whenever it takes up another thread.
+// Variables of the runtime, which sets them whenever it switches to another thread.
 extern __thread const uint3 threadIdx, blockIdx;
 extern __thread const dim3 blockDim, gridDim;
 constexpr int warpSize = 32;
@@ -77,16 +77,16 @@ namespace emulator {
 //     __shared__ float tile[16][17];      into      float (&tile)[16][17] = emulator::shared([] {});
 //     extern __shared__ float rows[];     into      float *rows = emulator::dynamic_shared();
 //
-// C++ converts what stands on the right to the type on the left. Each lambda [] {} has a type of its own, Place,
-// also in each instance of a template: so each variable gets memory of its own, the same for the whole block.
-template <class Place> struct Shared {
+// C++ converts the right-hand side to the type on the left. Each lambda [] {} has a unique type, Unique, also in each
+// instance of a template. So each variable gets memory of its own, which is the same for all threads of the block.
+template <class Unique> struct Shared {
     Line line;
     template <class T> operator T &() const {
         static const char key = 0;
         return *static_cast<T *>(shared_memory(&key, sizeof(T), line));
     }
 };
-template <class Place> Shared<Place> shared(Place, Line line = Line::here()) { return {line}; }
+template <class Unique> Shared<Unique> shared(Unique, Line line = Line::here()) { return {line}; }
 
 struct dynamic_shared {
     template <class T> operator T *() const { return static_cast<T *>(dynamic_shared_memory()); }
@@ -96,22 +96,22 @@ struct dynamic_shared {
 
 // ------------------------------------------------------------------------------ barriers and warps
 
-#define EMULATOR_LINE emulator::Line line = emulator::Line::here()  // a parameter: where the call stands
+#define EMULATOR_LINE emulator::Line line = emulator::Line::here()  // a parameter: the line of the call
 
 inline void __syncthreads(EMULATOR_LINE) { emulator::barrier({"__syncthreads", line, 0, nullptr, nullptr}); }
 inline void __syncwarp(unsigned mask = 0xffffffff, EMULATOR_LINE) {
     emulator::warp_barrier({"__syncwarp", line, mask, nullptr, nullptr});
 }
 inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-inline void __threadfence_block() {}  // a block's threads take turns
+inline void __threadfence_block() {}  // only one thread of a block runs at a time
 inline void __threadfence_system() { __threadfence(); }
 
 namespace emulator {
 
-// What each thread brings to a vote, and what it gets.
+// What each thread passes to a vote, and what it gets back.
 struct Vote {
     bool yes;
-    unsigned ballot;  // of a warp: the bits of the lanes that say yes
+    unsigned ballot;  // in a warp: the bits of the lanes that vote yes
     int count, voters;
 };
 inline void count_votes(void **votes, int threads) {
@@ -137,7 +137,7 @@ inline Vote warp_vote(const char *what, unsigned mask, bool yes, Line line) {
     return vote;
 }
 
-// What each lane brings to a shuffle, and what it gets: the value of the lane `from`.
+// What each lane passes to a shuffle, and what it gets back: the value of lane `from`.
 struct Exchange {
     unsigned long long bits;
     int from;
@@ -148,7 +148,7 @@ inline void exchange(void **lanes, int count) {
     for (int i = 0; i < count; i++) {
         if (!lanes[i]) continue;
         Exchange *mine = static_cast<Exchange *>(lanes[i]);
-        mine->bits = bits[mine->from];  // of a lane that takes no part: all bits 1, a NaN if it is a float
+        mine->bits = bits[mine->from];  // from a lane that does not take part: all bits 1, which is a NaN in a float
     }
 }
 template <class T> T shuffle(const char *what, unsigned mask, T value, int from, Line line) {
@@ -181,7 +181,7 @@ inline int __all_sync(unsigned mask, int yes, EMULATOR_LINE) {
     return all.count == all.voters;
 }
 
-// The warp is cut into segments of `width` lanes. Whoever asks for a lane behind its segment gets its own value.
+// The warp is divided into segments of `width` lanes. A lane that asks beyond its segment gets its own value.
 template <class T> T __shfl_sync(unsigned mask, T value, int from, int width = 32, EMULATOR_LINE) {
     int first = emulator::lane() & -width;
     return emulator::shuffle("__shfl_sync", mask, value, first + (from & (width - 1)), line);
@@ -203,14 +203,14 @@ template <class T> T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int 
 
 namespace emulator {
 
-template <class T> struct Same { using type = T; };  // a parameter that does not take part in finding T
+template <class T> struct Same { using type = T; };  // a parameter from which T is not deduced
 template <class T, class... Ts> constexpr bool one_of = (__is_same(T, Ts) || ...);
 template <size_t bytes> struct Bits;
 template <> struct Bits<2> { using type = unsigned short; };
 template <> struct Bits<4> { using type = unsigned; };
 template <> struct Bits<8> { using type = unsigned long long; };
 
-// *address = change(*address) in one step; returns what was there before.
+// *address = change(*address), atomically. Returns the old value.
 template <class T, class Change> T atomically(T *address, Change change) {
     using Word = typename Bits<sizeof(T)>::type;
     Word before = __atomic_load_n(reinterpret_cast<Word *>(address), __ATOMIC_RELAXED), after;
@@ -226,7 +226,7 @@ template <class T, class Change> T atomically(T *address, Change change) {
 
 }  // namespace emulator
 
-// CUDA has each of these for some types only.
+// CUDA has each of these only for some types.
 #define EMULATOR_ATOMIC(name, expression, ...)                                                                        \
     template <class T> T name(T *address, typename emulator::Same<T>::type value) {                                   \
         static_assert(emulator::one_of<T, __VA_ARGS__>, "CUDA has no " #name " for this type");                       \
@@ -253,7 +253,7 @@ T atomicCAS(T *address, typename emulator::Same<T>::type compare, typename emula
 // ------------------------------------------------------------------------------ loads, bits, integers
 
 template <class T> T __ldg(const T *address) { return *address; }   // through the read-only cache
-template <class T> T __ldca(const T *address) { return *address; }  // these differ in what they cache
+template <class T> T __ldca(const T *address) { return *address; }  // these differ in where they cache
 template <class T> T __ldcg(const T *address) { return *address; }
 template <class T> T __ldcs(const T *address) { return *address; }
 template <class T> void __stcg(T *address, T value) { *address = value; }
@@ -285,7 +285,7 @@ inline unsigned __brev(unsigned x) {
     for (int i = 0; i < 32; i++) y |= (x >> i & 1) << (31 - i);
     return y;
 }
-// 32 bits out of (high, low), shifted.
+// 32 bits of (high, low), shifted.
 inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned shift) {
     return ((unsigned long long)high << 32 | low) << (shift & 31) >> 32;
 }
@@ -304,7 +304,7 @@ inline int __mul24(int a, int b) { return a * b; }
 
 // ------------------------------------------------------------------------------ maths
 
-// math.h gives CUDA's names, sinf(float) and sin(double), and sin(float) as C++ has it. CUDA adds these.
+// math.h has most of CUDA's names: sinf(float), sin(double) and, in C++, sin(float). CUDA adds these.
 #define EMULATOR_MIN_MAX(R, A, B)                                                                                     \
     inline R max(A first, B second) { R a = first, b = second; return a > b ? a : b; }                                \
     inline R min(A first, B second) { R a = first, b = second; return a < b ? a : b; }
@@ -316,7 +316,7 @@ EMULATOR_MIN_MAX(long, long, long)
 EMULATOR_MIN_MAX(unsigned long, unsigned long, unsigned long)
 EMULATOR_MIN_MAX(long long, long long, long long)
 EMULATOR_MIN_MAX(unsigned long long, unsigned long long, unsigned long long)
-inline float max(float a, float b) { return fmaxf(a, b); }  // of a number and a NaN: the number
+inline float max(float a, float b) { return fmaxf(a, b); }  // of a number and a NaN, the number
 inline float min(float a, float b) { return fminf(a, b); }
 inline double max(double a, double b) { return fmax(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
@@ -347,7 +347,7 @@ inline int __float2int_ru(float x) { return int(ceilf(x)); }
 inline float __int2float_rn(int x) { return float(x); }
 inline float __uint2float_rn(unsigned x) { return float(x); }
 
-// A GPU's fast, rough variants; here they are as exact as the others. (Macros: glibc declares some of the names.)
+// Fast and inaccurate on a GPU, as accurate as the others here. (Macros, since glibc declares some of the names.)
 #define __expf(x) expf(x)
 #define __exp10f(x) exp10f(x)
 #define __logf(x) logf(x)
@@ -364,7 +364,7 @@ inline float __uint2float_rn(unsigned x) { return float(x); }
 #define __frsqrt_rn(x) rsqrtf(x)
 #define __fdiv_rn(a, b) (float(a) / float(b))
 
-// Sums and products that the compiler must not fuse into a multiply-add. (Through memory it cannot.)
+// Sums and products that must not be fused into a multiply-add. (The compiler cannot fuse through a volatile.)
 inline float __fadd_rn(float a, float b) { volatile float sum = a + b; return sum; }
 inline float __fsub_rn(float a, float b) { volatile float difference = a - b; return difference; }
 inline float __fmul_rn(float a, float b) { volatile float product = a * b; return product; }
@@ -375,7 +375,7 @@ inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
 
 // ------------------------------------------------------------------------------ tensor cores
 
-// What cvt.rna.tf32.f32 does: the nearest number with 10 bits behind the point, of two the one further from zero.
+// cvt.rna.tf32.f32: rounds to the nearest number with 10 mantissa bits, ties away from zero.
 inline unsigned emulated_to_tf32(float x) {
     unsigned bits = __float_as_uint(x);
     return isfinite(x) ? (bits + 0x1000) & 0xffffe000 : bits;
@@ -415,7 +415,7 @@ inline void mma_m16n8k8_tf32(void **lanes, int) {
 
 }  // namespace emulator
 
-// d += a @ b, by all lanes of a warp together: mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32.
+// d += a @ b, computed by all lanes of a warp together: mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32.
 inline void emulated_mma_m16n8k8_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], EMULATOR_LINE) {
     emulator::Mma mine = {d, a, b};
     emulator::warp_barrier({"mma", line, 0xffffffff, &mine, emulator::mma_m16n8k8_tf32});
@@ -431,12 +431,12 @@ inline void emulated_mma_m16n8k8_tf32(float (&d)[4], const unsigned (&a)[4], con
 
 // ------------------------------------------------------------------------------ how Python calls a kernel
 
-// source.py writes EMULATOR_KERNEL(name) behind each `extern "C" __global__ void name(...)`.
-// It describes the parameters, and reads the arguments from the bytes where Python packed them.
+// source.py writes EMULATOR_KERNEL(name) after each `extern "C" __global__ void name(...) { ... }`. The macro describes
+// the parameters, and unpacks the arguments from the bytes into which Python packed them.
 
 namespace emulator {
 
-template <class T> constexpr char kind_of() {  // as NumPy's dtype.kind; '?' where anything fits
+template <class T> constexpr char kind_of() {  // NumPy's dtype.kind; '?' if any type fits
     if constexpr (one_of<T, float, double>) return 'f';
     else if constexpr (one_of<T, bool>) return 'b';
     else if constexpr (one_of<T, signed char, short, int, long, long long>) return 'i';
@@ -447,15 +447,15 @@ template <class T> constexpr char kind_of() {  // as NumPy's dtype.kind; '?' whe
 
 struct Parameter {
     size_t offset, size;
-    char is_pointer, kind;  // kind and item_size: of what it points to, if it is a pointer
+    char is_pointer, kind;  // kind and item_size are those of the pointed-to type, if it is a pointer
     size_t item_size;
 };
 struct Description {
-    int count, most_threads;
+    int count, max_threads;
     size_t bytes;
     const Parameter *parameters;
 };
-constexpr int first(int most_threads = 1024, int = 0, int = 0) { return most_threads; }
+constexpr int first(int max_threads = 1024, int = 0, int = 0) { return max_threads; }
 
 template <class T> struct Describe {
     static constexpr Parameter parameter() { return {0, sizeof(T), false, kind_of<T>(), sizeof(T)}; }
@@ -475,7 +475,7 @@ template <class... Ts> struct Kernel {
 
     constexpr Kernel() : parameters{Describe<Ts>::parameter()...} {
         constexpr size_t alignments[] = {alignof(Ts)..., 1};
-        for (size_t i = 0; i < sizeof...(Ts); i++) {  // one after the other, aligned, as in a struct
+        for (size_t i = 0; i < sizeof...(Ts); i++) {  // one after the other, each aligned, as in a struct
             bytes = (bytes + alignments[i] - 1) / alignments[i] * alignments[i];
             parameters[i].offset = bytes;
             bytes += parameters[i].size;
@@ -484,15 +484,15 @@ template <class... Ts> struct Kernel {
     template <size_t... i> void call(void (*kernel)(Ts...), char *arguments, std::index_sequence<i...>) const {
         kernel(*reinterpret_cast<Ts *>(arguments + parameters[i].offset)...);
     }
-    constexpr Description description(int most_threads) const {
-        return {sizeof...(Ts), most_threads, bytes, parameters};
+    constexpr Description description(int max_threads) const {
+        return {sizeof...(Ts), max_threads, bytes, parameters};
     }
 };
 template <class... Ts> Kernel<Ts...> kernel_of(void (*)(Ts...));
 
 }  // namespace emulator
 
-// Further arguments: those of __launch_bounds__, of which the first counts.
+// Further arguments are those of __launch_bounds__. Only the first one counts.
 #define EMULATOR_KERNEL(name, ...)                                                                                    \
     static constexpr decltype(emulator::kernel_of(name)) emulator_kernel_##name;                                      \
     extern "C" EMULATOR_EXPORT const emulator::Description emulator_description_##name =                              \

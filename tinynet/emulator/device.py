@@ -1,4 +1,4 @@
-"""The emulated devices: which is current, how much memory each has given out, what moved between them."""
+"""The emulated devices: which one is current, how much memory each has allocated, and what moves between them."""
 
 import threading
 from collections import Counter
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from tinynet.emulator import races
 
 COUNT = 8
-MEMORY = 16 * 2**30  # bytes of a device; only a figure, for the memory is the computer's
-PIECE = 512  # CuPy's pool gives out multiples of this many bytes
+MEMORY = 16 * 2**30  # bytes per device; nominal, since the memory is the computer's
+ALLOCATION_UNIT = 512  # bytes; CuPy's pool allocates multiples of it
 
-_local = threading.local()  # .current: as in CUDA, every thread has its own
-_lock = threading.RLock()  # for all figures; an array may be freed while this thread holds it
+_local = threading.local()  # .current: as in CUDA, each thread has its own
+_lock = threading.RLock()  # of all statistics; reentrant, since an array may be freed while this thread holds it
 
 
 class CUDARuntimeError(RuntimeError):
@@ -46,14 +46,14 @@ class Device:
         _local.current = _local.entered.pop()
 
     def synchronize(self):
-        for line in list(races.Line.every):
-            if line.device == self.id:
-                races.synchronize(line.clock)
+        for timeline in list(races.Timeline.every):
+            if timeline.device_id == self.id:
+                races.synchronize(timeline.clock)
 
     @property
     def mem_info(self):
         """(free, total) bytes."""
-        return MEMORY - _figures[self.id].total, MEMORY
+        return MEMORY - _statistics[self.id].total, MEMORY
 
     def __eq__(self, other):
         return isinstance(other, Device) and self.id == other.id
@@ -69,68 +69,72 @@ class Device:
 
 
 def current():
-    """The number of this thread's current device."""
+    """The id of this thread's current device."""
     return getattr(_local, "current", 0)
 
 
-def name(number):
-    return f"emu:{number}"
+def name(device_id):
+    return f"emu:{device_id}"
 
 
 # ------------------------------------------------------------------------------ memory
 
 
-class Figures:
-    """Bytes of one device. used: in arrays; total: the most that was used since free_all_blocks."""
+def round_up(size):
+    return -(-size // ALLOCATION_UNIT) * ALLOCATION_UNIT
+
+
+class MemoryStatistics:
+    """Bytes on one device. used: in arrays. total: the largest `used` since free_all_blocks. limit: 0 for none."""
 
     def __init__(self):
         self.used = self.total = self.limit = 0
 
 
-_figures = [Figures() for _ in range(COUNT)]
+_statistics = [MemoryStatistics() for _ in range(COUNT)]
 
 
 class MemoryPool:
-    """CuPy's pool, of the current device, in figures: it keeps what arrays give back until free_all_blocks."""
+    """The statistics of CuPy's pool on the current device, which keeps freed memory until free_all_blocks."""
 
     def used_bytes(self):
-        return _figures[current()].used
+        return _statistics[current()].used
 
     def total_bytes(self):
-        return _figures[current()].total
+        return _statistics[current()].total
 
     def free_bytes(self):
         return self.total_bytes() - self.used_bytes()
 
     def free_all_blocks(self, stream=None):
         with _lock:
-            _figures[current()].total = _figures[current()].used
+            _statistics[current()].total = _statistics[current()].used
 
     def set_limit(self, size=None, fraction=None):
         if (size is None) == (fraction is None):
             raise ValueError("set_limit takes either size, in bytes, or fraction, of the device's memory")
-        _figures[current()].limit = int(fraction * MEMORY if size is None else size)
+        _statistics[current()].limit = int(fraction * MEMORY if size is None else size)
 
     def get_limit(self):
-        return _figures[current()].limit
+        return _statistics[current()].limit
 
 
 class Memory:
-    """What a device has given out for an array. Its views share it; it goes back with the last of them."""
+    """Memory that a device has allocated for an array. Views share it, and the last one to go frees it."""
 
     def __init__(self, device_id, size):
         self.device_id, self.size, self.history = device_id, 0, None
-        size = -(-size // PIECE) * PIECE
-        figures = _figures[device_id]
+        size = round_up(size)
+        statistics = _statistics[device_id]
         with _lock:
-            if 0 < figures.limit < figures.used + size:
+            if 0 < statistics.limit < statistics.used + size:
                 raise OutOfMemoryError(
-                    f"Out of memory allocating {size:,} bytes (allocated so far: {figures.used:,} bytes, "
-                    f"limit set to: {figures.limit:,} bytes)."
+                    f"Out of memory allocating {size:,} bytes (allocated so far: {statistics.used:,} bytes, "
+                    f"limit set to: {statistics.limit:,} bytes)."
                 )
             self.size = size
-            figures.used += size
-            figures.total = max(figures.total, figures.used)
+            statistics.used += size
+            statistics.total = max(statistics.total, statistics.used)
 
     @property
     def what(self):
@@ -138,17 +142,17 @@ class Memory:
 
     def __del__(self):
         with _lock:
-            _figures[self.device_id].used -= self.size
+            _statistics[self.device_id].used -= self.size
 
 
 # ------------------------------------------------------------------------------ transfers
 
-_counters = []  # one for each `with transfers()` that is open
+_counters = []  # one for each open `with transfers()`
 
 
 @contextmanager
 def transfers():
-    """Counts the bytes that travel meanwhile: {(from, to): bytes}, between "cpu", "emu:0", "emu:1", ..."""
+    """Counts the bytes copied meanwhile, as {(from, to): bytes} between "cpu", "emu:0", "emu:1", ..."""
     counter = Counter()
     _counters.append(counter)
     try:
@@ -157,6 +161,6 @@ def transfers():
         _counters[:] = [other for other in _counters if other is not counter]
 
 
-def moved(source, target, size):
+def record_transfer(source, target, size):
     for counter in _counters:
         counter[source, target] += size

@@ -1,7 +1,7 @@
-// A fiber: a call stack that can be left in the middle of a function and taken up again later.
+// A fiber: a call stack that can be left in the middle of a function and resumed later.
 //
-// prepare(fiber, stack, size, start) makes one that will begin with start(), which must never return.
-// switch_to(from, to) leaves the running fiber, `from`, and takes up `to`. It returns when something else
+// prepare(fiber, stack, size, start) makes a fiber that will run start(), which must never return.
+// switch_to(from, to) suspends the running fiber, `from`, and resumes `to`. It returns when something else
 // switches to `from`.
 
 #pragma once
@@ -15,13 +15,13 @@
 
 #if (defined(__x86_64__) || defined(__aarch64__)) && !defined(EMULATOR_UCONTEXT)
 
-// The ABI says that a function may change all registers but a few. So a fiber that has been left is no more than
-// its stack, with these few and the address to return to on top.
+// By the ABI, a function must preserve only a few registers. So a suspended fiber is nothing but its stack, with these
+// registers and the return address on top.
 struct Context { void *stack_pointer; };
 extern "C" void emulator_switch_context(Context *from, Context *to) __asm__("emulator_switch_context");
 
 #ifdef __x86_64__
-constexpr int WORDS = 8, RETURN = 6;  // on top of the stack, and which of them is the address to return to
+constexpr int WORDS = 8, RETURN = 6;  // saved on top of the stack; index of the return address among them
 asm(R"(
 .text
 emulator_switch_context:
@@ -79,7 +79,7 @@ emulator_switch_context:
 
 static void switch_context(Context *from, Context *to) { emulator_switch_context(from, to); }
 
-// The stack looks as if `start` had left it before its first instruction.
+// Makes the stack look as if the fiber had been suspended just before the first instruction of `start`.
 static void prepare_context(Context *context, char *stack, size_t size, void (*start)()) {
     void **top = reinterpret_cast<void **>(stack + size) - WORDS;
     for (int i = 0; i < WORDS; i++) top[i] = nullptr;
@@ -87,7 +87,7 @@ static void prepare_context(Context *context, char *stack, size_t size, void (*s
     context->stack_pointer = top;
 }
 
-#else  // other processors: the C library's way, which is slower, for it also saves the signal mask
+#else  // other processors use the C library, which is slower because it also saves the signal mask
 
 #include <ucontext.h>
 using Context = ucontext_t;
@@ -117,7 +117,7 @@ inline void prepare(Fiber &fiber, char *stack, size_t size, void (*start)()) {
 }
 
 inline void switch_to(Fiber &from, Fiber &to) {
-#ifdef EMULATOR_SANITIZE  // the sanitizer has to know which memory is the stack
+#ifdef EMULATOR_SANITIZE  // the sanitizer must know which memory is the stack
     void *state;
     __sanitizer_start_switch_fiber(&state, to.stack, to.size);
     switch_context(&from.context, &to.context);
@@ -127,8 +127,8 @@ inline void switch_to(Fiber &from, Fiber &to) {
 #endif
 }
 
-// The first thing that start() does. `from`, which it was begun from, learns where its own stack is.
-inline void begun(Fiber &from) {
+// Must be the first call in start(). Tells `from`, which switched here, where its own stack is.
+inline void started(Fiber &from) {
 #ifdef EMULATOR_SANITIZE
     const void *stack;
     size_t size;

@@ -1,4 +1,4 @@
-"""RawModule and RawKernel, as CuPy has them: a .cu source, and a launch of one of its kernels."""
+"""RawModule and RawKernel as in CuPy: a .cu source, and the launch of one of its kernels."""
 
 import ctypes
 import sys
@@ -10,18 +10,18 @@ from tinynet.emulator import arguments, compiler, device, modes, runtime, saniti
 from tinynet.emulator.array import ndarray
 
 # CUDA's limits.
-MAX_THREADS = 1024  # of a block
+MAX_THREADS = 1024  # per block
 MAX_BLOCK = (1024, 1024, 64)
 MAX_GRID = (2**31 - 1, 65535, 65535)
-SHARED = 48 * 1024  # bytes of shared memory that any kernel may use
+SHARED = 48 * 1024  # bytes of shared memory per block by default
 MAX_SHARED = 227 * 1024  # ... and with max_dynamic_shared_size_bytes
 
-# -march=native makes some kernels faster and others slower, and its code would not run on every machine.
+# No -march=native: it makes some kernels faster and others slower, and its code would not run on every machine.
 OPTIMIZE = {"fast": ["-O3"], "debug": ["-O0", "-g3"]}
 
 
 class KernelError(RuntimeError):
-    """A launch that a GPU would refuse, hang in, or answer with rubbish."""
+    """A launch that a GPU would refuse, hang in, or answer with garbage."""
 
 
 class CompileException(Exception):
@@ -36,14 +36,14 @@ class CompileException(Exception):
 
 
 class RawModule:
-    """CUDA source. It is compiled when the first function is asked for."""
+    """CUDA source. It is compiled by the first get_function."""
 
     def __init__(self, code, *, options=()):
         if not isinstance(options, tuple):
             raise TypeError(f"RawModule: options must be a tuple, got {type(options).__name__}")
         for option in options:
             if not option.startswith(("-I", "-D", "-std=", "--std=")):
-                raise ValueError(f"RawModule: the emulator knows the options -I, -D and -std, got {option!r}")
+                raise ValueError(f"RawModule: the emulator supports the options -I, -D and -std, got {option!r}")
         self.code, self.options = code, options
         self._builds, self._lock = {}, threading.Lock()
 
@@ -57,7 +57,7 @@ class RawModule:
         self._build("fast")
 
     def _build(self, kind):
-        """fast, debug: a library, loaded; sanitize: the path of a program."""
+        """For "fast" and "debug" the loaded library, for "sanitize" the path of the program."""
         with self._lock:
             if kind not in self._builds:
                 try:
@@ -76,7 +76,7 @@ class RawModule:
 
 
 class RawKernel:
-    """A kernel: f(grid, block, arguments, shared_mem=bytes)."""
+    """A kernel. To launch it, call it: f(grid, block, arguments, shared_mem=bytes)."""
 
     def __init__(self, code, name, options=()):
         self._begin(RawModule(code, options=options), name)
@@ -84,17 +84,17 @@ class RawKernel:
     def _begin(self, module, name):
         self._module, self.name = module, name
         self._entries = {}
-        self._most_dynamic = None
+        self._max_dynamic = None
 
     @property
     def max_dynamic_shared_size_bytes(self):
-        return SHARED if self._most_dynamic is None else self._most_dynamic
+        return SHARED if self._max_dynamic is None else self._max_dynamic
 
     @max_dynamic_shared_size_bytes.setter
     def max_dynamic_shared_size_bytes(self, size):
         if not 0 <= size <= MAX_SHARED:
             raise KernelError(f"{self.name}: max_dynamic_shared_size_bytes must be 0 to {MAX_SHARED}, got {size}")
-        self._most_dynamic = size
+        self._max_dynamic = size
 
     def __call__(self, grid, block, args, *, shared_mem=0, stream=None):
         mode = modes.current()
@@ -107,26 +107,26 @@ class RawKernel:
             grid=grid,
             block=block,
             dynamic_bytes=shared_mem,
-            shared_limit=SHARED if self._most_dynamic is None else MAX_SHARED,
+            shared_limit=SHARED if self._max_dynamic is None else MAX_SHARED,
             workers=runtime.WORKERS if replace(mode, streams=False) == modes.Mode() else 1,
             shuffle=mode.shuffle is not None,
             seed=mode.shuffle or 0,
             print_now=mode.debug,
         )
-        self._note_streams(args, stream)
+        self._record_work(args, stream)
         printed, error = self._run_sanitized(launch, packed, args) if mode.sanitize else runtime.run(launch)
         if printed:
             sys.stdout.write(printed)
         if error:
             raise self._error(error)
 
-    def _note_streams(self, args, stream):
-        line = streams.line(stream)
-        if line.device != device.current():
-            raise self._error(f"launched on {line.name} while {device.name(device.current())} is current")
+    def _record_work(self, args, stream):
+        timeline = streams.timeline(stream)
+        if timeline.device_id != device.current():
+            raise self._error(f"launched on {timeline.name} while {device.name(device.current())} is current")
         arrays = [(x._memory, p) for x, p in zip(args, self._parameters, strict=True) if isinstance(x, ndarray)]
         written = [memory for memory, p in arrays if not (p.text or "").startswith("const ")]
-        streams.queued(line, [memory for memory, _ in arrays], written)
+        streams.record_work(timeline, [memory for memory, _ in arrays], written)
 
     def _run_sanitized(self, launch, packed, args):
         program = self._module._build("sanitize")
@@ -141,12 +141,12 @@ class RawKernel:
         return KernelError(f"{self.name}: {message}")
 
     def _entry(self, mode):
-        """The address of the kernel's C function, in the library for that mode."""
-        kind = "debug" if mode.debug else "fast"  # the sanitizers' program has its own, but describes none
+        """The address of the kernel's C function, in the library for this mode."""
+        kind = "debug" if mode.debug else "fast"  # also with sanitize: its program does not describe the parameters
         if kind not in self._entries:
             library = self._module._build(kind)
             if not hasattr(library, f"emulator_enter_{self.name}"):
-                names = ", ".join(self._module._parameters) or "no such function at all"
+                names = ", ".join(self._module._parameters) or "none at all"
                 raise AttributeError(f'the source has no extern "C" __global__ function {self.name}, but {names}')
             self._describe(runtime.Description.in_dll(library, f"emulator_description_{self.name}"))
             entry = getattr(library, f"emulator_enter_{self.name}")
@@ -159,7 +159,7 @@ class RawKernel:
             arguments.Parameter(p.offset, p.size, p.is_pointer, p.kind.decode(), p.item_size, text)
             for p, text in zip_longest(description.parameters[: description.count], texts[: description.count])
         ]
-        self._bytes, self._most_threads = description.bytes, description.most_threads
+        self._bytes, self._max_threads = description.bytes, description.max_threads
 
     def _check_sizes(self, grid, block, shared_mem):
         if not (isinstance(grid, tuple) and isinstance(block, tuple)):
@@ -172,8 +172,8 @@ class RawKernel:
         threads = block[0] * block[1] * block[2]
         if threads > MAX_THREADS:
             raise self._error(f"block {block} has {threads} threads, more than {MAX_THREADS}")
-        if threads > self._most_threads:
-            raise self._error(f"block {block} has {threads} threads, __launch_bounds__ says {self._most_threads}")
+        if threads > self._max_threads:
+            raise self._error(f"block {block} has {threads} threads, __launch_bounds__ says {self._max_threads}")
         if not 0 <= shared_mem <= self.max_dynamic_shared_size_bytes:
             raise self._error(
                 f"shared_mem must be 0 to {self.max_dynamic_shared_size_bytes} (max_dynamic_shared_size_bytes), "

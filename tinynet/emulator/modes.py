@@ -1,4 +1,4 @@
-"""How kernels run: as fast as they can, or so that mistakes show."""
+"""How kernels run: fast, or so that mistakes show."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,10 +25,10 @@ def current():
 def mode(**changes):
     """How all kernels of this process run meanwhile. What is not given stays as it is.
 
-    sanitize=True   under the address and undefined-behavior sanitizers, in a process of their own
+    sanitize=True   under the address and undefined-behavior sanitizers, in a separate process
     shuffle=seed    blocks, and threads between barriers, in a random order that the seed determines
-    debug=True      compiled without optimization, one thread after the other: for a debugger
-    streams=True    StreamError where work on two streams uses the same memory in no certain order: see races.py
+    debug=True      compiled without optimization, one thread after the other, for a debugger
+    streams=True    StreamError where work on two streams uses the same memory and nothing orders it: see races.py
     """
     global _current
     before = _current
@@ -36,7 +36,7 @@ def mode(**changes):
     if new.sanitize and new.debug:
         raise ValueError("emulator.mode: either sanitize or debug, not both")
     if new.shuffle is not None and not (isinstance(new.shuffle, int) and 0 <= new.shuffle < 2**63):
-        raise ValueError(f"emulator.mode: shuffle is a seed, an int from 0, or None; got {new.shuffle!r}")
+        raise ValueError(f"emulator.mode: shuffle is a seed, an int of at least 0, or None; got {new.shuffle!r}")
     if new.streams and not before.streams:
         races.begin()
     _current = new

@@ -1,16 +1,16 @@
-"""Whether all the work on some memory has an order that a GPU must keep: mode(streams=True).
+"""Finds work on the same memory that nothing puts in order: mode(streams=True).
 
-The emulator does at once what is queued, one piece after the other. On GPUs each stream goes at its own pace, and
-two pieces of work on different streams have an order only if one waits for the other: through an event, or
-because the host waited in between. So each stream counts its pieces, and knows how far the others have come
-at least when its own next piece begins (a vector clock: Lamport 1978, Mattern 1988). An event carries that
-knowledge from stream to stream. Then for each piece of memory:
+The emulator does all work at once, in the order of the program. On GPUs each stream goes at its own pace, and two
+operations on different streams are ordered only if one waits for the other: through an event, or because the host
+waited in between. So each stream has a vector clock (Lamport 1978, Mattern 1988): it counts its own operations, and
+knows how many of every other stream's are certainly done when its next one begins. An event carries a clock from
+stream to stream. Then, for each block of memory:
 
-    who reads    must know   the last write
-    who writes   must know   the last write, and all that was read since
-    a pool that gives out memory again must know all that was done with it before
+    a read          must come after the last write
+    a write         must come after the last write, and after all reads since
+    an allocation   must come after everything that was done with the memory before it was freed
 
-Whoever does not know it might have been too early, on some day, on some GPU: StreamError, on the first day.
+Where the clock does not guarantee that, some GPU might be too early on some day. Here it is a StreamError at once.
 """
 
 import weakref
@@ -18,19 +18,19 @@ from collections import Counter
 
 
 class StreamError(RuntimeError):
-    """Two pieces of work on the same memory, and nothing that makes the second wait for the first."""
+    """Two operations on the same memory, and nothing that makes the second wait for the first."""
 
 
-class Line:
-    """The pieces of work that stand in line on one stream."""
+class Timeline:
+    """The operations on one stream, or on the host, and the stream's vector clock."""
 
     every = weakref.WeakSet()
 
-    def __init__(self, name, device=None):
-        self.name, self.device = name, device
-        self.clock = Counter()  # {line: n}: the first n pieces of that line are done when the next one here begins
-        self.freed = Counter()  # likewise, what was done with memory that is back in this stream's pool
-        Line.every.add(self)
+    def __init__(self, name, device_id=None):
+        self.name, self.device_id = name, device_id
+        self.clock = Counter()  # {timeline: n}: its first n operations are done when the next one here begins
+        self.freed = Counter()  # the same, for what was done with memory that this stream's pool has got back
+        Timeline.every.add(self)
 
     def wait(self, clock):
         self.clock |= clock  # the larger number of each
@@ -38,10 +38,10 @@ class Line:
     def check(self, does, what, past):
         for other, n in past.items():
             if self.clock[other] < n:
-                raise StreamError(f"{self.name} {does} {what}, and does not wait for {other.name}, which uses them too")
+                raise StreamError(f"{self.name} {does} {what} without waiting for {other.name}, which uses them too")
 
 
-HOST = Line("the host")  # its knowledge is every stream's: what it queues now comes after what it has waited for
+HOST = Timeline("the host")  # every stream's clock includes it: what the host queues comes after what it waited for
 
 
 def synchronize(clock):
@@ -50,35 +50,35 @@ def synchronize(clock):
 
 
 def begin():
-    """What was queued before mode(streams=True) is done."""
-    for line in list(Line.every):
-        HOST.wait({line: line.clock[line]})
+    """Counts as done what was queued before mode(streams=True)."""
+    for timeline in list(Timeline.every):
+        HOST.wait({timeline: timeline.clock[timeline]})
 
 
 class History:
-    """Of one piece of memory. pool: the line on which it was given out, and goes back; pinned memory is the host's."""
+    """The accesses to one block of memory. pool: the timeline that allocates and frees it; pinned memory: HOST."""
 
     def __init__(self, what, pool):
         self.what, self.pool = what, pool
         self.written, self.read = Counter(), Counter()
 
-    def given_out(self):
+    def on_allocate(self):
         self.pool.wait(HOST.clock)
         self.pool.check("is given", self.what, self.pool.freed)
-        self.written |= self.pool.freed  # any other stream that uses it has to know that too
+        self.written |= self.pool.freed  # any other stream that uses the memory has to wait for that too
 
-    def given_back(self):
+    def on_free(self):
         self.pool.freed |= self.written | self.read
 
 
-def work(line, reads, writes):
-    """A piece of work is queued on `line` that reads and writes the memory of these histories."""
-    line.wait(HOST.clock)
-    line.clock[line] += 1
-    this = Counter({line: line.clock[line]})
+def work(timeline, reads, writes):
+    """Queues an operation that reads and writes the memory of these histories."""
+    timeline.wait(HOST.clock)
+    timeline.clock[timeline] += 1
+    this = Counter({timeline: timeline.clock[timeline]})
     for history in reads:
-        line.check("reads", history.what, history.written)
+        timeline.check("reads", history.what, history.written)
         history.read |= this
     for history in writes:
-        line.check("writes", history.what, history.written | history.read)
+        timeline.check("writes", history.what, history.written | history.read)
         history.written, history.read = this, Counter()

@@ -1,13 +1,13 @@
 // How the emulator runs a launch.
 //
-// Blocks do not depend on each other: a few OS threads, the workers, take one block after the other. The
-// threads of a block meet at barriers, so each of them is a fiber, with a stack of its own. It runs until it
-// has to wait for others; then its worker takes up the next one that can run.
+// Blocks do not depend on each other, so a few OS threads, the workers, take one block after the other. The threads of
+// a block wait for each other at barriers, so each of them is a fiber, with a stack of its own. It runs until it has
+// to wait; then its worker switches to the next thread that is ready.
 //
 //     thread 0   ──writes──▶ barrier                          ──reads──▶ end
 //     thread 1                      ──writes──▶ barrier ──reads──▶ end          time ──▶
 //
-// Only one thread of a block runs at a time, so nothing needs a lock but what the workers share.
+// Only one thread of a block runs at a time, so only what the workers share needs a lock.
 
 #if defined(__APPLE__)
 #define _XOPEN_SOURCE 700  // for ucontext
@@ -34,16 +34,16 @@
 
 using namespace emulator;
 
-constexpr int MAX_THREADS = 1024, WARP = 32;  // of a block, of a warp
+constexpr int MAX_THREADS = 1024, WARP = 32;  // threads per block, per warp
 constexpr size_t STATIC_SHARED_LIMIT = 48 << 10;
-constexpr size_t PAGE = 16 << 10;  // a multiple of any machine's
+constexpr size_t PAGE = 16 << 10;  // a multiple of every machine's page size
 #ifdef EMULATOR_SANITIZE
-constexpr size_t STACK = 512 << 10;  // the sanitizer makes frames large
+constexpr size_t STACK = 512 << 10;  // the sanitizer makes stack frames large
 #else
 constexpr size_t STACK = 64 << 10;
 #endif
 
-// Where the running thread is. A kernel reads them under the same names, as constants (cuda_on_cpu.h).
+// The indices of the running thread. Kernels see them under the same names as constants (cuda_on_cpu.h).
 extern EMULATOR_EXPORT __thread Index threadIdx, blockIdx, blockDim, gridDim;
 __thread Index threadIdx, blockIdx, blockDim, gridDim;
 
@@ -51,10 +51,10 @@ __thread Index threadIdx, blockIdx, blockDim, gridDim;
 struct Progress {
     Launch &launch;
     uint64_t blocks;
-    uint64_t step, shift;  // the n-th block to run is number (n * step + shift) % blocks
+    uint64_t step, shift;  // the n-th block to run is block (n * step + shift) % blocks
     std::atomic<uint64_t> next{0};
     std::atomic<bool> failed{false};
-    std::mutex mutex{};  // for launch.error and:
+    std::mutex mutex{};  // of launch.error and `printed`
     std::string printed{};
 };
 
@@ -70,12 +70,12 @@ struct Random {  // splitmix64
 
 struct Thread {
     Index index;
-    Fiber *fiber;  // null: it has not begun
-    enum { CAN_RUN, AT_BARRIER, AT_WARP_BARRIER, ENDED } state;
-    const Meeting *meeting;  // what it waits in, on its own stack
+    Fiber *fiber;  // null: it has not started
+    enum { READY, AT_BARRIER, AT_WARP_BARRIER, ENDED } state;
+    const SyncCall *call;  // in which it waits; on its own stack
 };
 
-struct Piece {  // of shared memory; the dynamic one has no key
+struct SharedVariable {  // the dynamic one has no key
     const void *key;
     size_t bytes;
     char *memory;
@@ -85,9 +85,9 @@ class Worker {
   public:
     void work(Progress &, bool starts_others);
     bool in_kernel() const { return running; }
-    int number() const { return running - threads; }  // of the running thread in its block
-    void barrier(const Meeting &);
-    void warp_barrier(const Meeting &);
+    int running_index() const { return running - threads; }  // of the running thread in its block
+    void barrier(const SyncCall &);
+    void warp_barrier(const SyncCall &);
     void *shared_memory(const void *key, size_t bytes, Line);
     void *dynamic_shared_memory() const;
     void print(const std::string &);
@@ -101,34 +101,34 @@ class Worker {
 
     Thread threads[MAX_THREADS], *running = nullptr;
     int count, ended, at_barrier;
-    unsigned at_warp_barrier[MAX_THREADS / WARP];            // a bit for each lane
-    int can_run[MAX_THREADS], first_can_run, can_run_count;  // a queue
-    void *brought[MAX_THREADS];
+    unsigned at_warp_barrier[MAX_THREADS / WARP];      // one bit per lane
+    int ready[MAX_THREADS], first_ready, ready_count;  // a circular queue
+    void *call_data[MAX_THREADS];
     Random random;
-    std::vector<Piece> pieces;
+    std::vector<SharedVariable> shared_variables;
 
     Fiber fibers[MAX_THREADS];
-    int fibers_begun;
+    int fibers_started;
     std::vector<Fiber *> idle_fibers;
     char *stacks = nullptr;
-    char signal_stack[64 << 10];  // for a signal's handler: a thread that filled its own stack has none left
+    char signal_stack[64 << 10];  // for signal handlers, since a thread that overflowed its own stack has none left
 
     void run_block(uint64_t number);
-    void make_runnable(Thread &);
-    Thread *take_runnable();
+    void make_ready(Thread &);
+    Thread *take_ready();
     void run_next();
-    Fiber *fiber_to_begin();
+    Fiber *unused_fiber();
     static void fiber_main();
     void thread_ended();
     void finish_barrier();
     void finish_warp_barrier(Thread *lanes, unsigned named);
-    void go_on(Thread &);
-    void add_piece(const void *key, size_t bytes);
+    void resume(Thread &);
+    void allocate_shared(const void *key, size_t bytes);
     void report(const std::string &message);
-    std::string who_waits();
+    std::string describe_waiting();
 };
 
-static __thread Worker *worker;  // the one that this OS thread is
+static __thread Worker *worker;  // of this OS thread
 
 static std::string text(Index i) {
     return "(" + std::to_string(i.x) + "," + std::to_string(i.y) + "," + std::to_string(i.z) + ")";
@@ -145,46 +145,46 @@ static std::string text(const char *format, va_list list) {
 void Worker::run_block(uint64_t number) {
     Index grid = launch->grid, size = launch->block;
     blockIdx = {unsigned(number % grid.x), unsigned(number / grid.x % grid.y), unsigned(number / grid.x / grid.y)};
-    random.state = launch->seed + number;  // of the block: the order is the same whoever runs it
-    ended = at_barrier = first_can_run = can_run_count = 0;
+    random.state = launch->seed + number;  // so that the order does not depend on which worker runs the block
+    ended = at_barrier = first_ready = ready_count = 0;
     memset(at_warp_barrier, 0, sizeof at_warp_barrier);
-    // All bits 1: a float that no thread of this block has written is NaN, an integer -1. That shows.
-    for (Piece &piece : pieces) memset(piece.memory, 0xff, piece.bytes);
+    // All bits 1: what no thread of this block has written is a NaN or the integer -1, which shows.
+    for (SharedVariable &variable : shared_variables) memset(variable.memory, 0xff, variable.bytes);
 
     count = size.x * size.y * size.z;
     Index index = {0, 0, 0};
     for (int i = 0; i < count; i++) {
         threads[i].index = index;
         threads[i].fiber = nullptr;
-        make_runnable(threads[i]);
+        make_ready(threads[i]);
         if (++index.x == size.x) index.x = 0, index.y++;
         if (index.y == size.y) index.y = 0, index.z++;
     }
-    run_next();  // comes back when no thread can run
+    run_next();  // returns when no thread is ready
     running = nullptr;
-    if (ended < count && !progress->failed) report("block " + text(blockIdx) + ": deadlock: " + who_waits());
+    if (ended < count && !progress->failed) report("block " + text(blockIdx) + ": deadlock: " + describe_waiting());
 }
 
-void Worker::make_runnable(Thread &thread) {
-    thread.state = Thread::CAN_RUN;
-    can_run[(first_can_run + can_run_count++) % MAX_THREADS] = &thread - threads;
+void Worker::make_ready(Thread &thread) {
+    thread.state = Thread::READY;
+    ready[(first_ready + ready_count++) % MAX_THREADS] = &thread - threads;
 }
 
-Thread *Worker::take_runnable() {
-    if (!can_run_count) return nullptr;
-    int &first = can_run[first_can_run];
-    if (launch->shuffle) std::swap(first, can_run[(first_can_run + random.below(can_run_count)) % MAX_THREADS]);
-    first_can_run = (first_can_run + 1) % MAX_THREADS;
-    can_run_count--;
+Thread *Worker::take_ready() {
+    if (!ready_count) return nullptr;
+    int &first = ready[first_ready];
+    if (launch->shuffle) std::swap(first, ready[(first_ready + random.below(ready_count)) % MAX_THREADS]);
+    first_ready = (first_ready + 1) % MAX_THREADS;
+    ready_count--;
     return &threads[first];
 }
 
-// Leaves the running thread for the next that can run, or for run_block if there is none. Returns when it is
-// this thread's turn again.
+// Switches from the running thread to the next one that is ready, or to run_block if there is none. Returns when it
+// is this thread's turn again.
 void Worker::run_next() {
     Fiber *from = running ? running->fiber : &home, *to = &home;
-    if (Thread *next = take_runnable()) {
-        if (!next->fiber) next->fiber = fiber_to_begin();
+    if (Thread *next = take_ready()) {
+        if (!next->fiber) next->fiber = unused_fiber();
         running = next;
         threadIdx = next->index;
         to = next->fiber;
@@ -192,13 +192,13 @@ void Worker::run_next() {
     if (to != from) switch_to(*from, *to);
 }
 
-Fiber *Worker::fiber_to_begin() {
+Fiber *Worker::unused_fiber() {
     if (!idle_fibers.empty()) {
         Fiber *fiber = idle_fibers.back();
         idle_fibers.pop_back();
         return fiber;
     }
-    constexpr size_t room = PAGE + STACK;  // below each stack lies a page that must not be touched
+    constexpr size_t room = PAGE + STACK;  // below each stack is a guard page
     if (!stacks) {
         int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
         void *memory = mmap(nullptr, MAX_THREADS * room, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -206,15 +206,15 @@ Fiber *Worker::fiber_to_begin() {
         stacks = static_cast<char *>(memory);
         for (int i = 0; i < MAX_THREADS; i++) mprotect(stacks + i * room, PAGE, PROT_NONE);
     }
-    int i = fibers_begun++;
-    // If all stacks began at the same place of a page, they would compete for the same few lines of the cache.
+    int i = fibers_started++;
+    // If all stacks began at the same offset in a page, they would compete for the same few cache lines.
     prepare(fibers[i], stacks + i * room + PAGE, STACK - i % 32 * 128, fiber_main);
     return &fibers[i];
 }
 
 void Worker::fiber_main() {
     Worker *self = worker;
-    begun(self->home);
+    started(self->home);
     for (;;) {
         self->launch->enter(self->launch->arguments);
         self->thread_ended();
@@ -224,87 +224,87 @@ void Worker::fiber_main() {
 void Worker::thread_ended() {
     running->state = Thread::ENDED;
     ended++;
-    if (at_barrier && at_barrier == count - ended) finish_barrier();  // it waits only for those that have not ended
-    // A thread that has not begun can do so right here. Without barriers, no stack is ever switched.
+    if (at_barrier && at_barrier == count - ended) finish_barrier();  // which does not wait for ended threads
+    // A thread that has not started can reuse this stack. So without barriers, stacks are never switched.
     idle_fibers.push_back(running->fiber);
     run_next();
 }
 
 // ------------------------------------------------------------------------------ barriers
 
-void Worker::barrier(const Meeting &meeting) {
+void Worker::barrier(const SyncCall &call) {
     running->state = Thread::AT_BARRIER;
-    running->meeting = &meeting;
+    running->call = &call;
     at_barrier++;
     if (at_barrier == count - ended) finish_barrier();
-    if (running->state != Thread::CAN_RUN || launch->shuffle) run_next();
+    if (running->state != Thread::READY || launch->shuffle) run_next();
 }
 
 void Worker::finish_barrier() {
-    const Meeting *first = nullptr;
+    const SyncCall *first = nullptr;
     for (int i = 0; i < count; i++) {
-        brought[i] = nullptr;
+        call_data[i] = nullptr;
         if (threads[i].state == Thread::ENDED) continue;
-        const Meeting &meeting = *threads[i].meeting;
-        if (!first) first = &meeting;
-        if (!(meeting.line == first->line))
-            fail("block " + text(blockIdx) + ": its threads wait at different barriers: " + who_waits());
-        brought[i] = meeting.mine;
+        const SyncCall &call = *threads[i].call;
+        if (!first) first = &call;
+        if (!(call.line == first->line))
+            fail("block " + text(blockIdx) + ": its threads wait at different barriers: " + describe_waiting());
+        call_data[i] = call.mine;
     }
-    if (first->combine) first->combine(brought, count);
+    if (first->combine) first->combine(call_data, count);
     at_barrier = 0;
     for (int i = 0; i < count; i++)
-        if (threads[i].state == Thread::AT_BARRIER) go_on(threads[i]);
+        if (threads[i].state == Thread::AT_BARRIER) resume(threads[i]);
 }
 
-void Worker::warp_barrier(const Meeting &meeting) {
-    int warp = number() / WARP, lane = number() % WARP;
-    if (!(meeting.mask >> lane & 1))
-        fail_at(meeting.line, std::string(meeting.what) + " is called by lane " + std::to_string(lane) +
-                                  ", which its mask does not name");
+void Worker::warp_barrier(const SyncCall &call) {
+    int warp = running_index() / WARP, lane = running_index() % WARP;
+    if (!(call.mask >> lane & 1))
+        fail_at(call.line, std::string(call.what) + " is called by lane " + std::to_string(lane) +
+                                  ", which is not in its mask");
     running->state = Thread::AT_WARP_BARRIER;
-    running->meeting = &meeting;
+    running->call = &call;
     at_warp_barrier[warp] |= 1u << lane;
-    int width = count - warp * WARP;  // the last warp of a block may be short
-    unsigned named = width < WARP ? meeting.mask & ((1u << width) - 1) : meeting.mask;
+    int width = count - warp * WARP;  // the last warp of a block may be incomplete
+    unsigned named = width < WARP ? call.mask & ((1u << width) - 1) : call.mask;
     if ((at_warp_barrier[warp] & named) == named) {
         at_warp_barrier[warp] &= ~named;
         finish_warp_barrier(&threads[warp * WARP], named);
     }
-    if (running->state != Thread::CAN_RUN || launch->shuffle) run_next();
+    if (running->state != Thread::READY || launch->shuffle) run_next();
 }
 
 void Worker::finish_warp_barrier(Thread *lanes, unsigned named) {
-    const Meeting &ours = *running->meeting;
+    const SyncCall &ours = *running->call;
     void *of_lane[WARP] = {};
     for (int i = 0; i < WARP; i++) {
         if (!(named >> i & 1)) continue;
-        const Meeting &meeting = *lanes[i].meeting;
-        if (meeting.mask != ours.mask || strcmp(meeting.what, ours.what))
-            fail("block " + text(blockIdx) + ": lanes that a mask names must make the same call with the same mask: " +
-                 who_waits());
-        of_lane[i] = meeting.mine;
+        const SyncCall &call = *lanes[i].call;
+        if (call.mask != ours.mask || strcmp(call.what, ours.what))
+            fail("block " + text(blockIdx) + ": all lanes in a mask must make the same call with the same mask: " +
+                 describe_waiting());
+        of_lane[i] = call.mine;
     }
     if (ours.combine) ours.combine(of_lane, WARP);
     for (int i = 0; i < WARP; i++)
-        if (named >> i & 1) go_on(lanes[i]);
+        if (named >> i & 1) resume(lanes[i]);
 }
 
-// The last to come has not left its stack, and need not: unless chance is to say who comes next.
-void Worker::go_on(Thread &thread) {
+// The last thread to arrive is still on its stack and simply goes on, unless a random thread is to run next.
+void Worker::resume(Thread &thread) {
     if (&thread == running && !launch->shuffle)
-        thread.state = Thread::CAN_RUN;
+        thread.state = Thread::READY;
     else
-        make_runnable(thread);
+        make_ready(thread);
 }
 
 // "thread (0,0,0) and 31 more wait in __syncthreads at k.cu:7; thread (32,0,0) waits in ... at ...; 4 have ended"
-std::string Worker::who_waits() {
+std::string Worker::describe_waiting() {
     struct Group {
         const Thread *first;
         int size;
         bool has(const Thread &thread) const {
-            const Meeting &a = *first->meeting, &b = *thread.meeting;
+            const SyncCall &a = *first->call, &b = *thread.call;
             return a.line.number == b.line.number && a.mask == b.mask && !strcmp(a.what, b.what);
         }
     };
@@ -323,26 +323,26 @@ std::string Worker::who_waits() {
         if (!result.empty()) result += "; ";
         result += "thread " + text(first.index);
         if (group.size > 1) result += " and " + std::to_string(group.size - 1) + " more";
-        result += (group.size > 1 ? " wait in " : " waits in ") + std::string(first.meeting->what);
-        result += " at " + text(first.meeting->line);
+        result += (group.size > 1 ? " wait in " : " waits in ") + std::string(first.call->what);
+        result += " at " + text(first.call->line);
     }
     return ended ? result + "; " + std::to_string(ended) + (ended == 1 ? " has ended" : " have ended") : result;
 }
 
 // ------------------------------------------------------------------------------ shared memory, printf
 
-void Worker::add_piece(const void *key, size_t bytes) {
+void Worker::allocate_shared(const void *key, size_t bytes) {
     void *memory;
     if (posix_memalign(&memory, 128, bytes)) fputs("emulator: no memory for shared memory\n", stderr), abort();
     memset(memory, 0xff, bytes);
-    pieces.push_back({key, bytes, static_cast<char *>(memory)});
+    shared_variables.push_back({key, bytes, static_cast<char *>(memory)});
 }
 
 void *Worker::shared_memory(const void *key, size_t bytes, Line line) {
     size_t fixed = bytes;
-    for (Piece &piece : pieces) {
-        if (piece.key == key) return piece.memory;
-        if (piece.key) fixed += piece.bytes;
+    for (SharedVariable &variable : shared_variables) {
+        if (variable.key == key) return variable.memory;
+        if (variable.key) fixed += variable.bytes;
     }
     if (fixed > STATIC_SHARED_LIMIT)
         fail_at(line, "static shared memory grows to " + std::to_string(fixed) + " bytes, more than " +
@@ -351,11 +351,11 @@ void *Worker::shared_memory(const void *key, size_t bytes, Line line) {
         fail_at(line, "shared memory grows to " + std::to_string(fixed) + " static and " +
                           std::to_string(launch->dynamic_bytes) + " dynamic bytes, more than " +
                           std::to_string(launch->shared_limit) + " (RawKernel.max_dynamic_shared_size_bytes)");
-    add_piece(key, bytes);
-    return pieces.back().memory;
+    allocate_shared(key, bytes);
+    return shared_variables.back().memory;
 }
 
-void *Worker::dynamic_shared_memory() const { return launch->dynamic_bytes ? pieces[0].memory : nullptr; }
+void *Worker::dynamic_shared_memory() const { return launch->dynamic_bytes ? shared_variables[0].memory : nullptr; }
 
 void Worker::print(const std::string &line) {
     std::lock_guard<std::mutex> lock(progress->mutex);
@@ -375,7 +375,7 @@ void Worker::report(const std::string &message) {
 
 void Worker::fail(const std::string &message) {
     report(message);
-    switch_to(*running->fiber, home);  // for good
+    switch_to(*running->fiber, home);  // never returns
     abort();
 }
 
@@ -383,11 +383,11 @@ void Worker::fail_at(Line line, const std::string &message) {
     fail(text(line) + " in thread " + text(threadIdx) + " of block " + text(blockIdx) + ": " + message);
 }
 
-// A kernel that goes astray must not take Python down with it: while kernels run, these signals are ours.
+// A faulty kernel must not crash Python, so the emulator handles these signals while kernels run.
 class CatchSignals {
   public:
     CatchSignals() {
-#ifdef EMULATOR_SANITIZE  // the sanitizer's own handler says more
+#ifdef EMULATOR_SANITIZE  // the sanitizer's own handlers say more
         return;
 #endif
         std::lock_guard<std::mutex> lock(mutex);
@@ -416,14 +416,15 @@ class CatchSignals {
         for (int i = 0; i < COUNT; i++) sigaction(signals[i], &before[i], nullptr);
     }
     static void caught(int signal, siginfo_t *info, void *) {
-        if (!worker || !worker->in_kernel()) {  // not a kernel's fault: it will happen again, and be handled as before
+        if (!worker || !worker->in_kernel()) {  // not in a kernel: let it happen again, with the old handler
             put_back();
             return;
         }
-        char message[200] = "division of an integer by zero";
+        char message[200] = "integer division by zero";
         if (signal != SIGFPE)
-            snprintf(message, sizeof message, "it touched address %p, where nothing is, or filled its stack of %zu KiB",
-                     info->si_addr, STACK >> 10);
+            snprintf(message, sizeof message,
+                     "accessed address %p, which is not mapped, or overflowed its stack of %zu KiB", info->si_addr,
+                     STACK >> 10);
         worker->fail("thread " + text(threadIdx) + " of block " + text(blockIdx) + ": " + message +
                      "; emulator.mode(sanitize=True) finds the line");
     }
@@ -432,7 +433,7 @@ class CatchSignals {
 // ------------------------------------------------------------------------------ workers
 
 static void run_on_a_worker(Progress &progress, bool starts_others) {
-    // A worker has much memory, which takes long to get from the system: it is kept for the next launch.
+    // A worker has so much memory that allocating it takes long, so workers are kept for the next launch.
     static std::mutex mutex;
     static std::vector<Worker *> unused;
     Worker *mine = nullptr;
@@ -454,9 +455,9 @@ void Worker::work(Progress &shared_progress, bool starts_others) {
     blockDim = launch->block;
     gridDim = launch->grid;
     home.stack = nullptr;
-    fibers_begun = 0;  // fibers of earlier launches may have stopped anywhere
+    fibers_started = 0;  // fibers of an earlier launch may have stopped anywhere
     idle_fibers.clear();
-    if (launch->dynamic_bytes) add_piece(nullptr, launch->dynamic_bytes);
+    if (launch->dynamic_bytes) allocate_shared(nullptr, launch->dynamic_bytes);
 
 #ifndef EMULATOR_SANITIZE
     stack_t ours = {}, before;
@@ -469,7 +470,7 @@ void Worker::work(Progress &shared_progress, bool starts_others) {
     Clock::time_point start = Clock::now();
     for (uint64_t n; !progress->failed && (n = progress->next++) < progress->blocks;) {
         run_block((n * progress->step + progress->shift) % progress->blocks);
-        // To start others takes time too: not for a short launch.
+        // Starting the others takes time too, so not for a short launch.
         if (starts_others && others.empty() && Clock::now() - start > std::chrono::microseconds(100))
             for (int i = 1; i < launch->workers && n + i < progress->blocks; i++)
                 others.emplace_back(run_on_a_worker, std::ref(*progress), false);
@@ -479,12 +480,12 @@ void Worker::work(Progress &shared_progress, bool starts_others) {
 #ifndef EMULATOR_SANITIZE
     sigaltstack(&before, nullptr);
 #endif
-    for (Piece &piece : pieces) free(piece.memory);
-    pieces.clear();
+    for (SharedVariable &variable : shared_variables) free(variable.memory);
+    shared_variables.clear();
     worker = nullptr;
 }
 
-// A number that has no divisor in common with n: its multiples, modulo n, visit all numbers below n.
+// A number that is coprime to n: its multiples modulo n are all the numbers below n.
 static uint64_t coprime_to(uint64_t n, Random &random) {
     for (;;) {
         uint64_t candidate = 1 + random.below(n), a = candidate, b = n;
@@ -513,9 +514,9 @@ void emulator_free(void *memory) { free(memory); }
 
 // ------------------------------------------------------------------------------ what kernels call
 
-void emulator::barrier(const Meeting &meeting) { worker->barrier(meeting); }
-void emulator::warp_barrier(const Meeting &meeting) { worker->warp_barrier(meeting); }
-int emulator::lane() { return worker->number() % WARP; }
+void emulator::barrier(const SyncCall &call) { worker->barrier(call); }
+void emulator::warp_barrier(const SyncCall &call) { worker->warp_barrier(call); }
+int emulator::lane() { return worker->running_index() % WARP; }
 void *emulator::shared_memory(const void *key, unsigned long bytes, Line line) {
     return worker->shared_memory(key, bytes, line);
 }

@@ -1,4 +1,4 @@
-// What runtime.cpp, which runs the launches, offers to Python and to kernels.
+// The interface of runtime.cpp, which runs the launches: for Python, and for kernels.
 
 #pragma once
 
@@ -10,25 +10,25 @@ struct Index { unsigned x, y, z; };
 
 // ------------------------------------------------------------------------------ for Python
 
-// Python fills in the upper part (launch.py spells out the same struct) and reads the lower.
+// Python fills in the fields above the empty line and reads those below. runtime.py has the same struct.
 struct Launch {
-    void (*enter)(char *arguments);  // the kernel, as the thread threadIdx of the block blockIdx
+    void (*enter)(char *arguments);  // runs the kernel as thread threadIdx of block blockIdx
     char *arguments;
     Index grid, block;
     unsigned long dynamic_bytes;  // of shared memory
-    unsigned long shared_limit;   // bytes of shared memory, static and dynamic, that the kernel may use
-    int workers;                  // OS threads at most
+    unsigned long shared_limit;   // bytes of shared memory, static and dynamic, that a block may use
+    int workers;                  // at most this many OS threads
     int shuffle;                  // whether blocks, and threads between barriers, run in random order
     unsigned long long seed;      // of that order
-    int print_now;                // whether printf writes at once
+    int print_now;                // whether printf writes immediately
 
-    char *printed;  // what printf wrote, or null; to be given to emulator_free
+    char *printed;  // what printf wrote, or null; free it with emulator_free
     char error[2048];
 };
 
 // ------------------------------------------------------------------------------ for kernels
 
-// A place in the source. As a default argument, Line::here() is the place of the call.
+// A line of the source. As a default argument, Line::here() is the line of the call.
 struct Line {
     const char *file;
     int number;
@@ -38,27 +38,28 @@ struct Line {
     bool operator==(const Line &other) const { return number == other.number && file == other.file; }
 };
 
-// A call in which threads wait for each other. The last to come calls combine(mine, count), if there is one, on
-// what they brought, while all others still stand there; mine[i] is null for a thread that takes no part.
-struct Meeting {
+// A call in which threads wait for each other: a barrier, a vote, a shuffle. The last thread to arrive calls
+// combine(data, count), if there is one, while all the others still wait. data[i] is what thread i passed as `mine`,
+// or null if it does not take part.
+struct SyncCall {
     const char *what;  // the call's name, for messages
     Line line;
     unsigned mask;  // of a warp: the lanes that take part
     void *mine;
-    void (*combine)(void **mine, int count);
+    void (*combine)(void **data, int count);
 };
-EMULATOR_EXPORT void barrier(const Meeting &);       // of all threads of the block that have not ended
-EMULATOR_EXPORT void warp_barrier(const Meeting &);  // of the lanes in the mask
+EMULATOR_EXPORT void barrier(const SyncCall &);       // for all threads of the block that have not ended
+EMULATOR_EXPORT void warp_barrier(const SyncCall &);  // for the lanes in the mask
 EMULATOR_EXPORT int lane();
 
-// The block's shared memory: a piece for each key, and the dynamic piece.
+// The block's shared memory: a variable for each key, and the dynamic part.
 EMULATOR_EXPORT void *shared_memory(const void *key, unsigned long bytes, Line);
 EMULATOR_EXPORT void *dynamic_shared_memory();
 
-// printf. Python shows the text after the launch, as CUDA does when it synchronizes.
+// printf. Python writes the text after the launch, as CUDA does when the host synchronizes.
 EMULATOR_EXPORT int print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-// Gives up the launch, which raises KernelError with this message, the line, the thread and the block.
+// Aborts the launch with a KernelError that has this message, the line, the thread and the block.
 [[noreturn]] EMULATOR_EXPORT void fail(Line, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 }  // namespace emulator

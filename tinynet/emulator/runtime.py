@@ -1,4 +1,4 @@
-"""The C++ side as Python sees it: runtime.cpp, loaded, and the structs that cross over."""
+"""The C++ side as Python sees it: runtime.cpp, compiled and loaded, and the structs that both sides share."""
 
 import ctypes
 import functools
@@ -12,7 +12,7 @@ WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 
 MACOS = sys.platform == "darwin"
 
 
-class Launch(ctypes.Structure):  # runtime.h says what is what
+class Launch(ctypes.Structure):  # runtime.h explains the fields
     _fields_ = [
         ("enter", ctypes.c_void_p),
         ("arguments", ctypes.c_char_p),
@@ -29,7 +29,7 @@ class Launch(ctypes.Structure):  # runtime.h says what is what
     ]
 
 
-class Parameter(ctypes.Structure):  # the last section of cuda_on_cpu.h says what is what
+class Parameter(ctypes.Structure):  # the last section of cuda_on_cpu.h explains the fields
     _fields_ = [
         ("offset", ctypes.c_size_t),
         ("size", ctypes.c_size_t),
@@ -39,10 +39,10 @@ class Parameter(ctypes.Structure):  # the last section of cuda_on_cpu.h says wha
     ]
 
 
-class Description(ctypes.Structure):  # there too
+class Description(ctypes.Structure):  # likewise
     _fields_ = [
         ("count", ctypes.c_int),
-        ("most_threads", ctypes.c_int),
+        ("max_threads", ctypes.c_int),
         ("bytes", ctypes.c_size_t),
         ("parameters", ctypes.POINTER(Parameter)),
     ]
@@ -53,19 +53,19 @@ def runtime():
     name = ["-install_name", "@rpath/library.so"] if MACOS else []
     flags = [*compiler.FLAGS, "-O2", "-g", "-shared", *name]
     path = compiler.build("library.so", compiler.source_of("runtime.cpp"), flags)
-    return ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)  # global: where kernels find its functions
+    return ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)  # so that kernels find its functions
 
 
 def load(text, flags, original):
     """The library made from a translated .cu file."""
     path = runtime()._name
-    link = [path, f"-Wl,-rpath,{os.path.dirname(path)}"] if MACOS else []  # which has to know where to find them
+    link = [path, f"-Wl,-rpath,{os.path.dirname(path)}"] if MACOS else []  # whose linker must know where
     flags = [*compiler.FLAGS, *flags, "-shared", *link]
     return ctypes.CDLL(str(compiler.build("library.so", text, flags, original)))
 
 
 def run(launch):
-    """Runs a launch. Returns (what it printed, error or None)."""
+    """Runs a launch. Returns (printed text, error message or None)."""
     failed = runtime().emulator_launch(ctypes.byref(launch))
     printed = ""
     if launch.printed:

@@ -1,14 +1,14 @@
-// The program that runs one launch under the sanitizers: this and runtime.cpp, compiled as one file, and a kernel.
+// The program that runs one launch under the sanitizers: runtime.cpp and this, compiled as one file, with a kernel.
 //
-// It reads the launch from its standard input and writes the arrays back to its standard output, as sanitizer.py
-// packs and unpacks them. Each array lies in a heap block of exactly its size: what a kernel reads or writes
-// beyond its ends, the address sanitizer reports, on standard error.
+// It reads the launch from standard input and writes the arrays back to standard output, in the format of
+// sanitizer.py. Each array gets a heap block of exactly its size, so that the address sanitizer reports any access
+// beyond its ends, on standard error.
 
 #include <dlfcn.h>
 #include <sanitizer/asan_interface.h>
 #include <unistd.h>
 
-// Both sanitizers end with abort().
+// Handles SIGABRT: both sanitizers end with abort().
 static void say_where(int) {
     fprintf(stderr, "in thread (%u,%u,%u) of block (%u,%u,%u)\n", threadIdx.x, threadIdx.y, threadIdx.z, blockIdx.x,
             blockIdx.y, blockIdx.z);
@@ -41,7 +41,7 @@ int main() {
 
     std::vector<Array> arrays(read<uint64_t>());
     for (Array &array : arrays) {
-        uint64_t alignment = 256, past = read<uint64_t>();  // the address is as much past a multiple of 256 as it was
+        uint64_t alignment = 256, past = read<uint64_t>();  // keeps the address modulo 256 as it was
         array.bytes = read<uint64_t>();
         void *block;
         if (posix_memalign(&block, alignment, past + array.bytes)) abort();
@@ -50,7 +50,7 @@ int main() {
         if (fread(array.memory, 1, array.bytes, stdin) != array.bytes) abort();
         fprintf(stderr, "array %p %p\n", array.memory, array.memory + array.bytes);
     }
-    // Pointers among the arguments: at which byte, into which array, how far.
+    // Pointers among the arguments: offset in the arguments, array, offset in the array.
     for (uint64_t pointers = read<uint64_t>(); pointers; pointers--) {
         uint64_t at = read<uint64_t>(), array = read<uint64_t>(), offset = read<uint64_t>();
         char *pointer = arrays[array].memory + offset;

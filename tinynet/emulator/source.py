@@ -1,11 +1,11 @@
-"""From the text of a .cu file to the text that the C++ compiler gets, line for line.
+"""Translates the text of a .cu file to C++, line for line.
 
 Macros in cuda_on_cpu.h do most of the work. What they cannot do is done here:
 
-    #include "tiles.cuh"             the file's own text, so that what follows reaches it too
+    #include "tiles.cuh"             becomes the file's own text, so that the other rules apply to it too
     __shared__ float tile[16][17];   float (&tile)[16][17] = emulator::shared([] {});
     #pragma unroll 4                 EMULATOR_UNROLL(4)
-    extern "C" __global__ void f(int n) { ... }    the same, and right behind it: EMULATOR_KERNEL(f)
+    extern "C" __global__ void f(int n) { ... }    itself, followed by EMULATOR_KERNEL(f)
 """
 
 import re
@@ -23,23 +23,23 @@ GLOBAL = re.compile(rf"({STRING})|\b__global__\b")
 BOUNDS = r"__launch_bounds__\s*\((?:[^()]|\([^()]*\))*\)"
 FUNCTION = re.compile(rf"(?:{BOUNDS}|[^;{{}}()])*?\b(?P<name>(?!__launch_bounds__)[\w#]+)\s*\(")
 BRACKETS = re.compile(rf"(?:{STRING})|[(){{}}]")
-FULLY = 32  # up to so many turns of a loop does a bare `#pragma unroll` write out
+FULL_UNROLL = 32  # iterations that a bare `#pragma unroll` unrolls at most
 
 
 class SourceError(Exception):
-    """In the words of a compiler: file:line: error: what."""
+    """In the form of a compiler's message: file:line: error: what."""
 
 
 def translate(code, folders=(), defines=(), name="kernel.cu"):
-    """(C++ text, {kernel: its parameters as texts}).
+    """(C++ text, {kernel: the text of each parameter}).
 
-    folders: where to look for included files. defines: of -D options, name or name=value. name: of the file.
+    folders: where to look for included files. defines: from -D options, each name or name=value. name: the file's.
     """
     code = with_includes(code, folders, name)
-    code = UNROLL.sub(lambda match: f"{match[1]}EMULATOR_UNROLL({match[2] or FULLY})", code)
+    code = UNROLL.sub(lambda match: f"{match[1]}EMULATOR_UNROLL({match[2] or FULL_UNROLL})", code)
     code = SHARED.sub(shared, code)
     code, parameters = with_kernels(code)
-    # The macros come behind our header, which they might disturb: -DT=float would.
+    # The macros come after our header, which they could break: -DT=float would.
     defines = [f"#define {key} {value or '1'}" for key, _, value in (text.partition("=") for text in defines)]
     return "\n".join(['#include "cuda_on_cpu.h"', *defines, f'#line 1 "{name}"', code]), parameters
 
@@ -55,12 +55,12 @@ def without_comments(code):
 
 
 def with_includes(code, folders, name, inside=()):
-    """The code without comments, and with the files that it includes. inside: which files we are in."""
+    """The code without comments, and with included files in place. inside: the chain of files that include this one."""
     lines, number = [], 0
     for text in without_comments(code).split("\n"):
         number += 1
-        if place := LINE.match(text):
-            number, name = int(place[1]) - 1, place[2] or name
+        if directive := LINE.match(text):
+            number, name = int(directive[1]) - 1, directive[2] or name
         if include := INCLUDE.match(text):
             text = f'{included(include, folders, name, number, inside)}\n#line {number + 1} "{name}"'
         lines.append(text)
@@ -70,19 +70,19 @@ def with_includes(code, folders, name, inside=()):
 def included(include, folders, name, number, inside):
     if include[1] == "<":
         raise SourceError(
-            f"{name}:{number}: error: #include <{include[2]}>: CUDA's functions are built in, and there are no others: "
-            "NVRTC, which compiles for GPUs, has no headers of the C++ library"
+            f"{name}:{number}: error: #include <{include[2]}>: CUDA's functions are built in, and NVRTC, "
+            "which compiles for GPUs, has no headers of the C++ library"
         )
     paths = [Path(folder, include[2]) for folder in (Path(name).parent, *folders)]
     path = next((path.resolve() for path in paths if path.is_file()), None)
     if path is None:
         raise SourceError(f'{name}:{number}: error: #include "{include[2]}": no such file in {[*map(str, folders)]}')
-    if path in inside:  # it includes itself, which makes sense only behind #pragma once
+    if path in inside:  # it includes itself, which makes sense only with #pragma once
         return ""
     text = path.read_text(encoding="utf-8")
     once = ONCE.search(text)
     text = f'#line 1 "{path.as_posix()}"\n' + with_includes(text, folders, path.as_posix(), (*inside, path))
-    if once:  # what it says to a compiler that knows the file
+    if once:  # the include guard that it stands for
         guard = "EMULATOR_ONCE" + re.sub(r"\W", lambda char: f"_{ord(char[0]):x}_", path.as_posix())
         return f"#ifndef {guard}\n#define {guard}\n{ONCE.sub('', text)}\n#endif"
     return text
@@ -96,11 +96,11 @@ def shared(match):
     string, before, after, declaration = match.groups()
     if string:
         return string
-    dynamic = "extern" in before + after  # static says nothing: shared memory always is
+    dynamic = "extern" in before + after  # `static` adds nothing: shared variables always are
     first, *others = split_at_commas(re.sub(r"__align__\s*\([^()]*\)", "", declaration))
     found = [DECLARATOR.fullmatch(text) for text in (first, *others)]
     if not all(found):
-        return match[0]  # which the compiler will not understand either
+        return match[0]  # for the compiler to complain about
     make = dynamic_declarator if dynamic else static_declarator
     return f"{found[0]['type']}{', '.join(make(one['name'], one['extents']) for one in found)};"
 
@@ -114,7 +114,7 @@ def dynamic_declarator(name, extents):  # [][8], a pointer to rows of 8
 
 
 def split_at_commas(text):
-    """At those outside of brackets."""
+    """Splits the text at commas outside of brackets."""
     depth, parts = 0, [""]
     for char in text:
         depth += (char in "([{<") - (char in ")]}>")
@@ -129,7 +129,7 @@ def split_at_commas(text):
 
 
 def with_kernels(code):
-    """The code, with EMULATOR_KERNEL(name) behind the body of each kernel; and the kernels' parameters."""
+    """(the code with EMULATOR_KERNEL(name) after the body of each kernel, {kernel: the text of each parameter})."""
     parameters, result, done = {}, [], 0
     for match in GLOBAL.finditer(code):
         function = not match[1] and FUNCTION.match(code, match.end())
@@ -139,7 +139,7 @@ def with_kernels(code):
         closing = closing_bracket(code, opening)
         body = closing and re.compile(r"\s*\{").match(code, closing)
         end = body and closing_bracket(code, body.end() - 1)
-        if not end:  # a mere declaration
+        if not end:  # only a declaration
             continue
         start = max(code.rfind(char, 0, match.start()) for char in ";{}")  # of the declaration, or -1
         bounds = re.search(BOUNDS, code[start + 1 : opening])
@@ -151,7 +151,7 @@ def with_kernels(code):
 
 
 def closing_bracket(code, opening):
-    """The place behind the bracket that closes the one at `opening`; None if there is none."""
+    """The index after the bracket that closes the one at `opening`, or None."""
     depth = 0
     for token in BRACKETS.finditer(code, opening):
         depth += (token[0] in "({") - (token[0] in ")}")
@@ -160,13 +160,13 @@ def closing_bracket(code, opening):
     return None
 
 
-def is_extern_c(code, place):
-    """Whether extern "C" stands before `place`, or a block extern "C" { ... } is open there."""
+def is_extern_c(code, index):
+    """Whether extern "C" precedes `index`, or a block extern "C" { ... } is open there."""
     attribute = r'(?:__\w+__\s*(?:\([^()]*\)\s*)?)*'
-    if re.search(rf'extern\s*"C"\s*{attribute}$', code[max(0, place - 200) : place]):
+    if re.search(rf'extern\s*"C"\s*{attribute}$', code[max(0, index - 200) : index]):
         return True
     opened = []
-    for token in BRACKETS.finditer(code, 0, place):
+    for token in BRACKETS.finditer(code, 0, index):
         if token[0] == "{":
             opened.append(re.search(r'extern\s*"C"\s*$', code[max(0, token.start() - 50) : token.start()]))
         elif token[0] == "}" and opened:

@@ -1,14 +1,14 @@
-"""The look-alike of the module cupy, for `xp = array_module(x)` when x is emulated.
+"""A stand-in for the module cupy: what `xp = array_module(x)` is when x is emulated.
 
-It offers only names that CuPy has (tests/emulator/test_emulator.py compares), so code that runs here finds them
-there too; and of these what tinynet needs. Need another? Add it to the lists.
+It has only names that CuPy has (tests/emulator/test_arrays.py compares them), so code that runs here finds them there
+too, and of these only what tinynet needs. To add one, extend the lists.
 """
 
 import numpy as _np
 
 from tinynet.emulator import array as _array
 from tinynet.emulator.array import ndarray
-from tinynet.emulator.cuda import Names as _Names
+from tinynet.emulator.cuda import Namespace as _Namespace
 from tinynet.emulator.cuda import cuda
 from tinynet.emulator.cuda import missing as _missing
 from tinynet.emulator.device import MemoryPool as _MemoryPool
@@ -67,14 +67,15 @@ for _name in _FUNCTIONS.split():
 for _name in _UFUNCS.split():
     globals()[_name] = _ufunc(getattr(_np, _name))
 ogrid, mgrid = _Grid(_np.ogrid), _Grid(_np.mgrid)
-lib = _Names("lib", stride_tricks=_Names("lib.stride_tricks", as_strided=_function(_np.lib.stride_tricks.as_strided)))
+_stride_tricks = _Namespace("lib.stride_tricks", as_strided=_function(_np.lib.stride_tricks.as_strided))
+lib = _Namespace("lib", stride_tricks=_stride_tricks)
 
 
 def __getattr__(name):
     raise _missing("xp", name)
 
 
-# ------------------------------------------------------------------------------ made anew
+# ------------------------------------------------------------------------------ new arrays
 
 
 def empty(shape, dtype=float, order="C"):
@@ -86,7 +87,7 @@ def empty_like(prototype, dtype=None):
 
 
 def array(obj, dtype=None, copy=True, order="K"):
-    """An array on the current device, of a number, a list, a NumPy array or an array of any device."""
+    """An array on the current device, made from a number, a list, a NumPy array or an array on any device."""
     here = cuda.Device()
     if not isinstance(obj, ndarray):
         return _array.to_current(_np.asarray(obj, dtype), order)
@@ -96,7 +97,7 @@ def array(obj, dtype=None, copy=True, order="K"):
 
 
 def asarray(a, dtype=None, order="K"):
-    """a itself if it is such an array on the current device, otherwise a copy there."""
+    """`a` itself if it is an array on the current device with this dtype, otherwise a copy there."""
     return array(a, dtype, copy=False, order=order)
 
 
@@ -110,7 +111,7 @@ def copy(a, order="K"):
 
 
 def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
-    """A NumPy array of the same values."""
+    """The values as a NumPy array."""
     return a.get(stream, order, out) if isinstance(a, ndarray) else _np.asarray(a, order=order)
 
 

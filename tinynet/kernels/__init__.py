@@ -1,4 +1,4 @@
-"""CUDA kernels: one .cu file an operation, beside it the Python that launches it."""
+"""CUDA kernels: one .cu file per operation, and beside it the Python that launches it."""
 
 from tinynet.kernels.avg_pool2d import avg_pool2d, avg_pool2d_backward
 from tinynet.kernels.conv2d import conv2d, conv2d_filter_gradient, conv2d_input_gradient

@@ -20,7 +20,7 @@ def avg_pool2d(x, windows, count_include_pad):
 
 
 def avg_pool2d_backward(dy, x_shape, windows, count_include_pad):
-    """dy: (N, C, P, Q) -> dx: x_shape = (N, C, H, W). Each cell gets its share of its windows' dy."""
+    """dy: (N, C, P, Q) -> dx: x_shape = (N, C, H, W). Each pixel gets dy / count from every window that covers it."""
     (dy,) = check("avg_pool2d", dy=dy)
     check_size("avg_pool2d", "x", x_shape)
     dx = array_module(dy).empty(x_shape, dy.dtype)

@@ -1,36 +1,37 @@
-// Convolution, version 3, the one that runs by default: a matrix product in registers.
+// Convolution, version 3, which runs by default: a matrix product in registers.
 //
-// In NumPy, with columns = im2col(x), one group:
+// In NumPy, with columns = im2col(x), for one group:
 //
 //     forward            y = relu(w @ columns + b)
 //     input gradient     dx[:, :, h::stride, v::stride] = w[:, :, rows, columns of this phase].T @ im2col(dy)
-//     filter gradient    dw = sum(dy[:, share] @ columns[:, share].T for share in shares of the places)
+//     filter gradient    dw = sum(dy[:, split] @ columns[:, split].T for split in splits of the positions)
 //
-// Index maps: conv2d_maps.cuh. Loop over the tiles: conv2d_gemm.cuh. Grids: conv2d_kernels.cuh. Here: the arithmetic.
+// The index maps are in conv2d_maps.cuh, the loop over the tiles in conv2d_gemm.cuh, the kernels in
+// conv2d_kernels.cuh. This file has the arithmetic.
 //
-// A number that comes from shared memory should serve more than one multiply-add. So a thread computes not one
-// number of the tile but THREAD_M x THREAD_N, in registers: for each term it loads THREAD_M + THREAD_N numbers and
-// does THREAD_M * THREAD_N multiply-adds. Of 16 x 8, with one load for four neighbors: 6 loads, 128 multiply-adds.
+// A number loaded from shared memory should serve more than one multiply-add. So a thread computes not one element
+// of the tile but THREAD_M x THREAD_N of them, in registers: for each term it loads THREAD_M + THREAD_N numbers and
+// does THREAD_M * THREAD_N multiply-adds. With 16 x 8, and four neighbors per load: 6 loads, 128 multiply-adds.
 //
-//     the tile, in pieces of 4 x 4, and which thread computes each piece (THREAD_M = THREAD_N = 8)
+//     the tile in pieces of 4 x 4, and the thread that computes each piece (THREAD_M = THREAD_N = 8)
 //
-//          0   4       28  32      60  64          A warp is 4 rows of 8 threads. Those that share a row load the
-//      0   0   1 ...    7  32 ...  39   0   1      same four numbers of a, those that share a column the same four
-//      4   8   9 ...   15  40 ...  47   8   9      of b: so all fours of b that a warp loads at once lie side by
-//          :            :   :       :   :          side, in 32 different banks.
+//          0   4       28  32      60  64          A warp is 4 rows of 8 threads. Threads in one row load the same
+//      0   0   1 ...    7  32 ...  39   0   1      four numbers of a, threads in one column the same four of b. So
+//      4   8   9 ...   15  40 ...  47   8   9      all the fours of b that a warp loads at once lie side by side,
+//          :            :   :       :   :          in 32 different banks.
 //     28  88  89 ...   95 120 ... 127  88  89
 //     32   0   1 ...    7  32 ...  39   0   1
 //
-//     kernel                     blocks of 128 threads                            a thread, per step of 8 terms
-//     conv2d_correlate           tiles of m * groups * tiles of places            TILE_M/64 fours of w, 8 of x (or dy)
-//     conv2d_filter_gradient     tiles of m * groups * tiles of cells; shares     TILE_M/16 of dy, 8 of x
-//     conv2d_lay_out_filters     1/128 for each 8 weights laid out                (all in all:) 8 of w, 8 stores
-//     conv2d_sum_parts           1/128 for each weight                            1 of each part, 1 store
+//     kernel                     grid, in blocks of 128 threads                    loads per thread and step of 8 terms
+//     conv2d_correlate           tiles of m * groups * tiles of positions          TILE_M/64 fours of w, 8 of x (or dy)
+//     conv2d_filter_gradient     tiles of m * groups * tiles of taps, by splits    TILE_M/16 of dy, 8 of x
+//     conv2d_pack_filters        one thread per 8 packed weights                   in all: 8 of w, and 8 stores
+//     conv2d_sum_partials        one thread per weight                             in all: 1 per split, and 1 store
 //
-// The first two load 6 fours of the table of cells, too, and store TILE_M numbers a thread at the end. Blocks lie
-// along x, shares along y: CUDA ends y and z at 65,535.
+// The first two also load 6 fours of the table of taps per step, and store TILE_M numbers per thread at the end.
+// Blocks are counted along x and splits along y, because CUDA limits y and z to 65,535.
 //
-// Compiled for each shape of tile: -DTHREAD_M=16|12|8 -DTHREAD_N=8|4. TILE_M is their product.
+// Compiled once per tile shape: -DTHREAD_M=16|12|8 -DTHREAD_N=8|4. TILE_M is their product.
 
 #ifndef THREAD_M
 constexpr int THREAD_M = sizeof(T) == 8 ? 8 : 16, THREAD_N = 8;
@@ -40,12 +41,13 @@ constexpr int THREAD_M = sizeof(T) == 8 ? 8 : 16, THREAD_N = 8;
 
 constexpr int COLUMNS = TILE_N / THREAD_N, ROWS = THREADS / COLUMNS;  // of threads in the tile
 constexpr int TILE_M = ROWS * THREAD_M, LEFT_ROWS = up_to_64(TILE_M);
-// On a multiprocessor at the same time: as many as it has registers for.
+// Resident on a multiprocessor at the same time: as many as its registers allow.
 constexpr int BLOCKS = THREAD_M * THREAD_N > 64 || sizeof(T) == 8 ? 2 : 3;
 
-typedef T Number;  // of the arrays
+typedef T Number;  // in the arrays
 typedef T Stored;  // in the tiles
-typedef Stored LeftTile[TILE_K][LEFT_ROWS + 4], RightTile[TILE_K][TILE_N + 4];  // 4 more: rows begin in different banks
+// 4 columns of padding, so that the rows begin in different banks.
+typedef Stored LeftTile[TILE_K][LEFT_ROWS + 4], RightTile[TILE_K][TILE_N + 4];
 typedef Number StagedTile[ROWS][TILE_N + 4];
 
 __device__ __forceinline__ Number stored(Number value) { return value; }
@@ -55,7 +57,7 @@ __device__ __forceinline__ int swizzled(int, int i) { return i; }
 struct Sums {
     static constexpr int SLICES = THREAD_M, SLICE_ROWS = ROWS;
     Number sum[THREAD_M][THREAD_N];
-    int my_row, my_column;  // of this thread among ROWS x COLUMNS
+    int my_row, my_column;  // of this thread, among ROWS x COLUMNS
 
     __device__ Sums() : sum{} {
         const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -78,7 +80,7 @@ struct Sums {
         }
     }
 
-    // Slice i: row i of every thread. Row `thread_row` of it is this row of the tile:
+    // Slice i is row i of every thread. Its row `thread_row` is this row of the tile:
     static __device__ __forceinline__ int row(int i, int thread_row) { return (i / 4 * ROWS + thread_row) * 4 + i % 4; }
 
     __device__ __forceinline__ void stage(int i, StagedTile& staged) const {

@@ -1,20 +1,21 @@
-// Convolution, version 1: one thread an output, and the formula as loops.
+// Convolution, version 1: one thread per output, and the formula as loops.
 //
-// In NumPy, with xp = x in its border of zeros, for one group and dilation 1:
+// In NumPy, with xp = x padded with zeros, for one group and dilation 1:
 //
 //     forward          y[n,k,p,q] = b[k] + (w[k] * xp[n, :, p*stride : p*stride + R, q*stride : q*stride + S]).sum()
-//     input gradient   dx: the sum of w[k,c,r,s] * dy[n,k,p,q] over all k and all (r,s,p,q) that meet at (h,v),
-//                      that is p*stride + r - padding == h and q*stride + s - padding == v
+//     input gradient   dx[n,c,h,v] = the sum of w[k,c,r,s] * dy[n,k,p,q] over all k and all (r,s,p,q) with
+//                      p*stride + r - padding == h and q*stride + s - padding == v
 //     filter gradient  dw[k,c,r,s] = (dy[:,k] * xp[:, c, r : r + P*stride : stride, s : s + Q*stride : stride]).sum()
 //
-// Index map: thread i owns element i of the output in memory's order. Block: 256 threads.
+// Index map: thread i owns element i of the output, in memory order.
+// Grid and block: one-dimensional, 256 threads per block. No shared memory.
 //
 //     kernel             loads per thread                stores    multiply-adds
 //     forward            2 * C/G * R * S                 1         C/G * R * S
 //     input gradient     2 * K/G * R * S / stride^2      1         K/G * R * S / stride^2
 //     filter gradient    2 * N * P * Q                   1         N * P * Q
 //
-// So every multiply-add waits for two loads of its own. That is what version 2 cures.
+// So every multiply-add waits for two loads of its own. Version 2 cures that.
 
 #include "conv2d.cuh"
 
@@ -28,17 +29,17 @@ extern "C" __global__ void conv2d_forward_v1(const T* __restrict__ x, const T* _
     for (int c = 0; c < channels; ++c)
         for (int r = 0; r < g.R; ++r)
             for (int s = 0; s < g.S; ++s) {
-                const int h = row_of_x(g, p, r), v = column_of_x(g, q, s);
+                const int h = input_row(g, p, r), v = input_column(g, q, s);
                 if (inside(h, g.H) && inside(v, g.W))
                     sum += w[((k * channels + c) * g.R + r) * g.S + s] *
                            x[((n * g.C + first_c + c) * g.H + h) * g.W + v];
             }
     if (bias) sum += bias[k];
-    y[i] = g.relu && sum < 0 ? 0 : sum;  // a NaN is not < 0, and stays
+    y[i] = g.relu && sum < 0 ? 0 : sum;  // a NaN is not < 0, so it stays
 }
 
-// Gather, not scatter: each pixel looks for the places that saw it. Otherwise two places would add to the same
-// pixel at the same time, and the order of the sum, and so its last bits, would change from run to run.
+// A gather, not a scatter: each pixel collects from the outputs that read it. In a scatter, several outputs would add
+// to the same pixel at the same time, and the order of the sum, and so its last bits, would change from run to run.
 extern "C" __global__ void conv2d_input_gradient_v1(const T* __restrict__ dy, const T* __restrict__ w,
                                                     T* __restrict__ dx, const LaunchShape g) {
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -49,7 +50,7 @@ extern "C" __global__ void conv2d_input_gradient_v1(const T* __restrict__ dy, co
     for (int k = first_k; k < first_k + filters; ++k)
         for (int r = 0; r < g.R; ++r)
             for (int s = 0; s < g.S; ++s) {
-                const int p = place_of_row(g, h, r), q = place_of_column(g, v, s);
+                const int p = output_row(g, h, r), q = output_column(g, v, s);
                 if (p >= 0 && q >= 0)
                     sum += w[((k * channels + c % channels) * g.R + r) * g.S + s] *
                            dy[((n * g.K + k) * g.P + p) * g.Q + q];
@@ -68,7 +69,7 @@ extern "C" __global__ void conv2d_filter_gradient_v1(const T* __restrict__ dy, c
     for (int n = 0; n < g.N; ++n)
         for (int p = 0; p < g.P; ++p)
             for (int q = 0; q < g.Q; ++q) {
-                const int h = row_of_x(g, p, r), v = column_of_x(g, q, s);
+                const int h = input_row(g, p, r), v = input_column(g, q, s);
                 if (inside(h, g.H) && inside(v, g.W))
                     sum += dy[((n * g.K + k) * g.P + p) * g.Q + q] * x[((n * g.C + c) * g.H + h) * g.W + v];
             }

@@ -1,11 +1,11 @@
-// Convolution, version 4: the same products as version 3, by tensor cores. Compute capability 8.0 and later.
+// Convolution, version 4: the products of version 3 on tensor cores. Needs compute capability 8.0 or later.
 //
-// In NumPy: as version 3, with both operands rounded to TF32: a float's 8 bits of exponent, but 10 bits of fraction
-// where a float has 23. The products of two such numbers are exact in float32, and so are they summed.
+// In NumPy: as version 3, with both operands rounded to TF32, which has the 8 exponent bits of a float but only 10
+// of its 23 mantissa bits. The product of two such numbers is exact in float32, and the sums are float32 too.
 //
 // One instruction, mma ("matrix multiply-accumulate"), is executed by a whole warp: d (16 x 8) += a (16 x 8) @
-// b (8 x 8), 1024 multiply-adds. Each thread holds a few numbers of each matrix, in an order that the hardware
-// prescribes (PTX's manual, "Matrix Fragments for mma.m16n8k8"). With g = lane / 4 and t = lane % 4:
+// b (8 x 8), 1024 multiply-adds. Each thread holds a few elements of each matrix, in an order that the hardware
+// prescribes (PTX manual, "Matrix Fragments for mma.m16n8k8"). With g = lane / 4 and t = lane % 4:
 //
 //           t                    g                    2t, 2t + 1
 //      +---------+          +---------+             +---------+
@@ -14,10 +14,10 @@
 //  g+8 | a1   a3 |          +---------+         g+8 |  d2, d3 |
 //      +---------+                                  +---------+
 //
-// A warp computes WARP_M x WARP_N numbers of the tile, in pieces of 16 x 8. Of 64 x 64, it loads 32 numbers a thread
-// from shared memory for 32 mma: 1 load for 32 multiply-adds of the thread's share.
+// A warp computes WARP_M x WARP_N elements of the tile, in pieces of 16 x 8. With 64 x 64, each thread loads 32 numbers
+// from shared memory for 32 mma, which is 1 load for each 32 multiply-adds (an mma is 32 per thread).
 //
-// Grids, loads and stores: as in version 3. Compiled for each shape: -DWARP_M=64|48|32 -DWARP_N=64|32.
+// Grids, loads and stores as in version 3. Compiled once per tile shape: -DWARP_M=64|48|32 -DWARP_N=64|32.
 
 #ifndef WARP_M
 constexpr int WARP_M = 64, WARP_N = 64;
@@ -27,18 +27,19 @@ constexpr int WARP_M = 64, WARP_N = 64;
 
 constexpr int COLUMNS = TILE_N / WARP_N, ROWS = THREADS / 32 / COLUMNS;  // of warps in the tile
 constexpr int TILE_M = ROWS * WARP_M, LEFT_ROWS = up_to_64(TILE_M);
-constexpr int BLOCKS = WARP_M * WARP_N > 2048 ? 2 : 3;  // on a multiprocessor at the same time
+constexpr int BLOCKS = WARP_M * WARP_N > 2048 ? 2 : 3;  // resident on a multiprocessor at the same time
 
-typedef float Number;     // of the arrays
+typedef float Number;     // in the arrays
 typedef unsigned Stored;  // in the tiles: the bits of a TF32 number
 typedef Stored LeftTile[TILE_K][LEFT_ROWS + 8], RightTile[TILE_K][TILE_N + 8];
 typedef Number StagedTile[8 * ROWS][TILE_N + 8];
 
-// A row begins 8 banks further than the one above, so the 4 rows and 8 columns of a fragment lie in 32 banks. Where 8
-// rows are written at once, in fours, rows 4 to 7 would meet rows 0 to 3: so they have each two fours swapped.
+// Each row begins 8 banks after the one above, so the 4 rows and 8 columns of a fragment lie in 32 different banks.
+// Where 8 rows are written at once, in fours, rows 4 to 7 would collide with rows 0 to 3. So in rows 4 to 7 each
+// pair of neighboring fours is swapped.
 __device__ __forceinline__ int swizzled(int e, int i) { return i ^ (e & 4); }
 
-// To the nearest TF32 number. (The tensor cores by themselves would cut the 13 bits off.)
+// Rounds to the nearest TF32 number. (On their own, the tensor cores would truncate the last 13 bits.)
 __device__ __forceinline__ Stored stored(Number value) {
 #if defined(TINYNET_EMULATOR)
     return emulated_to_tf32(value);
@@ -47,7 +48,7 @@ __device__ __forceinline__ Stored stored(Number value) {
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
     return bits;
 #else
-    return 0;  // never called: conv2d.py asks for the compute capability
+    return 0;  // never called: conv2d.py checks the compute capability
 #endif
 }
 
@@ -80,7 +81,7 @@ struct Sums {
     }
 
     __device__ __forceinline__ void add(const LeftTile& a, const RightTile& b) {
-        const int lower = swizzled(4, g);  // where rows 4 to 7 keep column g
+        const int lower = swizzled(4, g);  // where rows 4 to 7 hold column g
         unsigned right[WARP_N / 8][2];
         #pragma unroll
         for (int j = 0; j < WARP_N / 8; ++j) {
@@ -96,7 +97,7 @@ struct Sums {
         }
     }
 
-    // Slice i: of every warp the rows 8 * i to 8 * i + 7, that is one half of a row of pieces.
+    // Slice i is rows 8 * i to 8 * i + 7 of every warp, which is half a row of pieces.
     static __device__ __forceinline__ int row(int i, int staged_row) {
         return staged_row / 8 * WARP_M + i * 8 + staged_row % 8;
     }

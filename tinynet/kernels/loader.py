@@ -3,8 +3,8 @@
     f = kernel(x, "relu", "relu_forward")      # of kernels/relu.cu, for the device and the dtype of the array x
     f(grid, block, (x, y, np.int32(x.size)))
 
-The source goes to the RawModule of the array's library: CuPy hands it to NVRTC and keeps one loaded copy
-a GPU; the emulator hands it to the C++ compiler. Both keep what they compiled on disk.
+The source goes to the RawModule of the array's library. CuPy hands it to NVRTC and keeps one loaded copy per GPU;
+the emulator hands it to the C++ compiler. Both cache what they have compiled on disk.
 """
 
 import functools
@@ -17,18 +17,18 @@ from tinynet.backend import array_module, device_of
 
 FOLDER = Path(__file__).parent
 C_TYPES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
-LARGEST = 2**31 - 1  # elements: the kernels compute places in arrays with 32 bits
+LARGEST = 2**31 - 1  # elements of an array: the kernels compute indices with 32 bits
 
 
 class KernelError(RuntimeError):
-    """A .cu file that does not compile, with what the compiler said and the file's own line numbers."""
+    """A .cu file does not compile. Says what the compiler said, with the file's own line numbers."""
 
 
 def kernel(like, file, name, **defines):
     """The function `name` of kernels/<file>.cu, a callable (grid, block, args, shared_mem=0).
 
-    like: an array of the device that it will run on; its dtype becomes the C type T. defines: -D
-    options. Compiled once for each file, library, dtype and set of defines.
+    like: an array on the device that it will run on; its dtype becomes the C type T. defines: -D options.
+    Compiled once per file, library, dtype and set of defines.
     """
     return _function(array_module(like), file, name, C_TYPES[like.dtype], tuple(sorted(defines.items())))
 
@@ -49,10 +49,10 @@ def _module(xp, file, T, defines):
 
 def source(path, T, defines=()):
     """What the compiler gets: (source text, options)."""
-    # T is no -D option, since NVRTC's own headers have templates over a T. #line puts the numbers of
-    # the lines right again, and tells the compiler the file's name.
+    # A typedef and not -DT=..., since NVRTC's own headers have templates over a T. #line corrects the line
+    # numbers, and tells the compiler the file's name.
     code = f'typedef {T} T;\n#line 1 "{path.as_posix()}"\n{path.read_text()}'
-    # CuPy's cache on disk knows a kernel by its source and options: headers must show in one of them.
+    # CuPy's cache on disk identifies a kernel by its source and options, so changed headers must show there.
     options = [f"-D{key}={value}" for key, value in defines]
     return code, (*options, f"-I{FOLDER}", f"-DHEADERS=0x{_headers()}")
 
@@ -64,9 +64,9 @@ def _headers():
 
 
 def check(op, **arrays):
-    """The arrays, each C-contiguous (a copy where it was not); None stays None.
+    """The arrays, as C-contiguous copies where they are not contiguous; None stays None.
 
-    Raises TypeError or ValueError, by name, for an array that the kernels would misread.
+    Raises TypeError or ValueError, with the array's name, if the kernels would misread it.
     """
     first, like = next((name, a) for name, a in arrays.items() if a is not None)
     if like.dtype not in C_TYPES:
@@ -83,12 +83,12 @@ def check(op, **arrays):
 
 
 def contiguous(a):
-    """The array itself, if it is C-contiguous, else a copy that is. ascontiguousarray makes shape () into (1,)."""
+    """The array itself if it is C-contiguous, otherwise a copy. (ascontiguousarray would turn shape () into (1,).)"""
     return a if a.flags.c_contiguous else array_module(a).ascontiguousarray(a)
 
 
 def check_size(op, name, shape):
-    """ValueError for a shape whose places do not fit into 32 bits."""
+    """Raises ValueError if indices into an array of this shape do not fit into 32 bits."""
     size = 1
     for length in shape:
         size *= length

@@ -9,12 +9,12 @@ from tinynet.kernels.loader import ceil_div, check, kernel
 
 WALK = np.dtype([(name, np.int32) for name in ("N", "C", "HW", "group", "runs", "length")])  # struct Walk of the .cu
 THREADS = 256
-ENOUGH = 2**18  # threads at work at the same time on a large GPU
-SHORTEST = 8  # a run of fewer windows' lengths than that loads too much of its neighbors
+ENOUGH = 2**18  # threads that keep a large GPU busy
+SHORTEST = 8  # windows; a shorter run would load too many of its neighbors' channels
 
 
 def local_response_norm(x, size, alpha, beta, k, groups):
-    """x: (N, C, H, W) -> y, of the same shape. size: odd; alpha is divided by it."""
+    """x: (N, C, H, W) -> y, of the same shape. size is odd, and alpha is divided by it."""
     (x,) = check("local_response_norm", x=x)
     y = array_module(x).empty(x.shape, x.dtype)
     launch("forward", x, size, beta, groups, (x, y), (alpha / size, beta, k))
@@ -34,7 +34,7 @@ def launch(name, x, size, beta, groups, arrays, numbers):
         return
     N, C, *image = x.shape
     group, HW = C // groups, math.prod(image)
-    size = min(size, 2 * group - 1)  # from no channel does a window reach further than that
+    size = min(size, 2 * group - 1)  # such a window reaches all channels of its group from any of them
     wanted = ceil_div(ENOUGH, N * HW * groups)
     length = min(max(ceil_div(group, wanted), SHORTEST * size), group)
     runs = ceil_div(group, length)

@@ -8,10 +8,10 @@ from tinynet.kernels.pool2d import grid_and_block, pooling
 
 
 def max_pool2d(x, windows, want_winner):
-    """x: (N, C, H, W) -> (y, winner), both (N, C, P, Q): the largest cell of each window, and its number.
+    """x: (N, C, H, W) -> (y, winner), both (N, C, P, Q): the maximum of each window, and its index there.
 
-    windows: a tinynet.windows.Windows. winner: uint8, or int32 for windows of more than 256 cells; None
-    unless it is wanted.
+    windows: a tinynet.windows.Windows. winner: uint8, or int32 if windows have more than 256 elements; None
+    if it is not wanted.
     """
     (x,) = check("max_pool2d", x=x)
     xp, shape = array_module(x), (*x.shape[:2], *windows.places(x.shape[2:]))
@@ -24,7 +24,7 @@ def max_pool2d(x, windows, want_winner):
 
 
 def max_pool2d_backward(dy, winner, x_shape, windows):
-    """dy and winner: (N, C, P, Q) -> dx: x_shape = (N, C, H, W). Each window's dy goes to the cell that won."""
+    """dy and winner: (N, C, P, Q) -> dx: x_shape = (N, C, H, W). Each window's dy goes to the pixel that won."""
     (dy,) = check("max_pool2d", dy=dy)
     expected = winner_dtype(windows), dy.shape, device_of(dy)
     if (winner.dtype, winner.shape, device_of(winner)) != expected:

@@ -5,7 +5,7 @@ import numpy as np
 from tinynet.backend import array_module
 from tinynet.kernels.loader import ceil_div, check, kernel
 
-THREADS, MOST_BLOCKS = 256, 4096
+THREADS, MAX_BLOCKS = 256, 4096
 
 
 def relu(x):
@@ -23,6 +23,6 @@ def relu_backward(dy, y):
 def launch(name, x, *more):
     out = array_module(x).empty(x.shape, x.dtype)
     if x.size:
-        blocks = min(ceil_div(x.size, THREADS), MOST_BLOCKS)
+        blocks = min(ceil_div(x.size, THREADS), MAX_BLOCKS)
         kernel(x, "relu", name)((blocks,), (THREADS,), (x, *more, out, np.int32(x.size)))
     return out

@@ -1,4 +1,4 @@
-// One step of gradient descent, in place, with momentum and weight decay: both forms of optim/sgd.py at once.
+// One step of gradient descent, in place, with momentum and weight decay: both rules of optim/sgd.py in one kernel.
 //
 // In NumPy, for weights w, gradient g and velocity v:
 //
@@ -12,12 +12,12 @@
 //     ... no momentum  no v             0                 -lr
 //     PaperSGD         -lr              1                 0
 //
-// As array operations this would be up to eight passes over memory; here it is one. Per element 3 loads
-// (w, g, v) and 2 stores (w, v); without velocity 2 and 1.
+// As array operations this would take up to eight passes over memory; here it takes one. Loads and stores per
+// element: 3 loads (w, g, v) and 2 stores (w, v); without velocity, 2 loads and 1 store.
 //
-// Index map: a thread takes 16 bytes of each array at a time (4 floats, 2 doubles), in one load, if the arrays
-// start at multiples of 16 bytes, else one element; then it goes on by the number of all threads ("grid-stride
-// loop"), so that a grid of any size is right. Block: 256 threads. No shared memory.
+// Index map: a grid-stride loop, as in relu.cu. If all arrays start at multiples of 16 bytes, a thread takes 16 bytes
+// of each array at a time (4 floats or 2 doubles) in one load, otherwise one element.
+// Grid and block: one-dimensional, 256 threads per block. No shared memory.
 
 constexpr int WIDTH = 16 / sizeof(T);
 struct __align__(16) Pack { T of[WIDTH]; };
@@ -48,6 +48,6 @@ extern "C" __global__ void sgd(T *__restrict__ w, const T *__restrict__ g, T *__
         ws[i] = of_w;
         if (v) vs[i] = of_v;
     }
-    for (unsigned i = packs * WIDTH + thread; i < n; i += threads)  // what is left, or all of it
+    for (unsigned i = packs * WIDTH + thread; i < n; i += threads)  // the last few elements, or all of them
         update(w[i], g[i], v ? v + i : nullptr, a);
 }

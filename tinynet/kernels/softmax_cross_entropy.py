@@ -1,4 +1,4 @@
-"""Cross-entropy of softmax on a GPU, of class targets: the maths is in ops/cross_entropy.py, the kernels in the .cu."""
+"""Softmax cross-entropy on a GPU: the maths is in ops/cross_entropy.py, the kernels in softmax_cross_entropy.cu."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ WARP, THREADS = 32, 256
 
 
 def softmax_cross_entropy(x, target, weight, ignore_index, label_smoothing):
-    """The loss of each place, before any reduction: x (N, C, D), target (N, D) -> losses (N, D).
+    """x (N, C, D), target (N, D) -> the loss of each sample before any reduction, (N, D).
 
-    target: int64, each a class of x or ignore_index (ops/targets.py checks that). weight: (C,) or None.
+    target: int64, each a class or ignore_index (ops/targets.py checks that). weight: (C,) or None.
     """
     x, weight = check("cross_entropy", x=x, weight=weight)
     target = check_target(target, x)
@@ -21,14 +21,14 @@ def softmax_cross_entropy(x, target, weight, ignore_index, label_smoothing):
 
 
 def softmax_cross_entropy_backward(dl, x, target, weight, ignore_index, label_smoothing):
-    """dx (N, C, D). dl: the cotangent of each loss, (N, D), or one number for all, shape (); the rest as above."""
+    """dx (N, C, D). dl: each loss's gradient, (N, D), or a single number, (). The rest as above."""
     dl, x, weight = check("cross_entropy", dl=dl, x=x, weight=weight)
     target = check_target(target, x)
     if dl.size not in (1, target.size):
-        raise ValueError(f"cross_entropy: dl must hold one number, or {target.size}, one a place; got shape {dl.shape}")
+        raise ValueError(f"cross_entropy: dl must hold 1 number or {target.size}, one per sample; got shape {dl.shape}")
     dx = array_module(x).empty(x.shape, x.dtype)
-    step = np.int32(dl.size != 1)
-    launch("backward", x, (dl, step, x, dx), target, weight, ignore_index, label_smoothing)
+    stride = np.int32(dl.size != 1)
+    launch("backward", x, (dl, stride, x, dx), target, weight, ignore_index, label_smoothing)
     return dx
 
 
