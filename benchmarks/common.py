@@ -1,7 +1,7 @@
-"""What the CPU benchmarks share: workers that take turns, what this machine can do at best, tables, result pages.
+"""What the CPU benchmarks share: workers that take turns, this machine's peak rates, tables, result pages.
 
-A script starts itself once more for each library, with `--worker <name>`: so the thread pools do not fight, and
-peak memory is each one's own. A worker answers each line of JSON with another.
+A script starts itself again for each library, with `--worker <name>`, so that thread pools do not compete and peak
+memory is measured separately. A worker answers each line of JSON with another.
 """
 
 import argparse
@@ -23,9 +23,7 @@ import numpy as np
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 RESULTS = Path(__file__).parent / "results"
-REST = 0.3  # seconds: idle threads of the last worker spin for a while before they sleep
-
-# ------------------------------------------------------------------------------- the network's work
+REST = 0.3  # seconds: the last worker's idle threads spin for a while before they sleep
 
 # C, H = W, K, R = S, stride, padding, groups, P = Q
 CONVOLUTIONS = {
@@ -37,20 +35,17 @@ CONVOLUTIONS = {
 }
 FULLY_CONNECTED = {"fc6": (9216, 4096), "fc7": (4096, 4096), "fc8": (4096, 1000)}  # C, K
 
-# Floating-point operations of one image, forward: a multiplication and an addition for each weight and place.
+# Floating-point operations per image, forward: one multiplication and one addition per weight and output position.
 FORWARD = {name: 2 * C // G * R * R * K * P * P for name, (C, _, K, R, _, _, G, P) in CONVOLUTIONS.items()}
 FORWARD |= {name: 2 * C * K for name, (C, K) in FULLY_CONNECTED.items()}
-# Backward is two more products of that size; only the image needs no gradient. 4.136 GFLOP in all.
+# Backward takes two more products of that size, but the image needs no gradient. 4.136 GFLOP in all.
 BACKWARD = {name: flop if name == "conv1" else 2 * flop for name, flop in FORWARD.items()}
 
 
-# ------------------------------------------------------------------------------------------ workers
-
-
 class Worker:
-    """This script in another process: worker(**question) is its answer. `options` come on top of the script's own.
+    """This script in another process: worker(**question) returns its answer. `options` are added to the script's own.
 
-    python: the interpreter; in its environment this file needs NumPy alone. launcher: what starts it.
+    python: the interpreter; its environment needs only NumPy to import this file. launcher: a command that starts it.
     """
 
     def __init__(self, name, threads, *options, python=sys.executable, launcher=()):
@@ -58,7 +53,7 @@ class Worker:
         limits = {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
         pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.name, self.process = name, subprocess.Popen(command, env=os.environ | limits, **pipes)
-        self.read()  # it is ready
+        self.read()  # wait until it is ready
 
     def __call__(self, **question):
         time.sleep(REST)
@@ -78,14 +73,14 @@ class Worker:
 
 
 def serve(answer):
-    """In a worker: answer(**question), which JSON can write, for each line on standard input."""
+    """In a worker: for each line of standard input, print answer(**question) as JSON."""
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(**json.loads(line))), flush=True)
 
 
 def take_turns(workers, rounds, **question):
-    """{name: its answers}. A B A B, so that whatever else slows the machine slows all of them."""
+    """{name: its answers}. A B A B, so that whatever else slows the machine down affects all of them."""
     answers = {name: [] for name in workers}
     for _ in range(rounds):
         for name, worker in workers.items():
@@ -93,24 +88,24 @@ def take_turns(workers, rounds, **question):
     return answers
 
 
-@functools.cache  # says it once
+@functools.cache  # prints the message once
 def libraries():
-    """tinynet, and PyTorch if it is here."""
+    """tinynet, and PyTorch if it is installed."""
     if importlib.util.find_spec("torch"):
         return ["tinynet", "PyTorch"]
-    print("PyTorch is not installed here, so its columns stay empty (benchmarks/README.md says how to install it)")
+    print("PyTorch is not installed, so its columns stay empty (benchmarks/README.md says how to install it)")
     return ["tinynet"]
 
 
 def peaks(args):
-    """What serves as the worker `machine`: sgemm in FLOP/s, and a large copy in bytes/s, read and written.
+    """The answers of the worker `machine`: sgemm in FLOP/s, and a large copy in bytes/s, read and written.
 
-    Each thread multiplies and copies for itself: this is what the machine can do, not how well threads share work.
+    Each thread multiplies and copies on its own: this is what the machine can do, not how well threads share work.
     """
-    import threadpoolctl  # not where a rival's interpreter reads this file
+    import threadpoolctl  # a rival's environment, which imports this file too, may lack it
 
     a, b, *products = np.ones((2 + args.threads, 1536, 1536), np.float32)
-    source, target = np.ones((2, args.threads, 2**25 // args.threads), np.float32)  # 128 MiB each: more than caches
+    source, target = np.ones((2, args.threads, 2**25 // args.threads), np.float32)  # 128 MiB each, beyond the caches
     pool = ThreadPoolExecutor(args.threads)
     threadpoolctl.threadpool_limits(1)
 
@@ -130,11 +125,8 @@ def peaks(args):
     return answer
 
 
-# -------------------------------------------------------------------------------------------- tables
-
-
 def table(header, rows):
-    """Lines of Markdown."""
+    """A table as lines of Markdown."""
     return [f"| {' | '.join(map(str, row))} |" for row in (header, ["---"] * len(header), *rows)]
 
 
@@ -145,12 +137,12 @@ def spread(values, form=".3f", scale=1):
 
 
 def ratios(above, below):
-    """above / below, round by round: what slowed a whole round cancels."""
+    """above / below, round by round: whatever slowed a whole round down cancels."""
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
 def mark(figure, values, least=None, most=None):
-    """A row: the median of `values` (ratios, one a round) against what it must reach."""
+    """A row: the median of `values` (ratios, one per round) against its target."""
     median = statistics.median(values)
     reached = median >= least if most is None else median <= most
     limit = f"at least {least}" if most is None else f"at most {most}"
@@ -162,7 +154,7 @@ def marks_table(marks):
 
 
 def bars(values, axis):
-    """A function that draws {who: {what: value}} into a file: at each `what` one bar each."""
+    """A function that draws {who: {what: value}} to a file: at each `what`, one bar per `who`."""
 
     def draw(path):
         from matplotlib.figure import Figure  # no pyplot: no window, no state
@@ -172,8 +164,8 @@ def bars(values, axis):
         figure = Figure((7, 1 + 0.17 * len(names) * (len(values) + 1)), layout="constrained")
         axes = figure.subplots()
         for i, (who, of) in enumerate(values.items()):
-            places = [names.index(name) + i * height for name in of]
-            axes.bar_label(axes.barh(places, of.values(), height, label=who), fmt=" %.3g", fontsize="x-small")
+            y = [names.index(name) + i * height for name in of]
+            axes.bar_label(axes.barh(y, of.values(), height, label=who), fmt=" %.3g", fontsize="x-small")
         axes.set_yticks([n + 0.4 - height / 2 for n in range(len(names))], names)
         axes.invert_yaxis()
         axes.margins(x=0.1, y=0.01)
@@ -184,11 +176,8 @@ def bars(values, axis):
     return draw
 
 
-# ------------------------------------------------------------------------------- options and results
-
-
 def parser(doc, workers, rounds=7):
-    """With the options that all scripts have."""
+    """A parser with the options that all scripts share."""
     parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--write", action="store_true", help="also write benchmarks/results/<name>.md")
@@ -206,7 +195,7 @@ def about():
     for name in ("tinynet", "torch", "pillow"):
         if importlib.util.find_spec("PIL" if name == "pillow" else name):
             versions.append(f"{name} {importlib.metadata.version(name)}")
-    command = [Path(a).name if os.sep in a else a for a in sys.argv[1:]]  # no path of this machine
+    command = [Path(a).name if os.sep in a else a for a in sys.argv[1:]]  # no paths of this machine
     return [
         f"Measured on {datetime.date.today()}: {processor()}, {CORES} cores, {platform.system()}.",
         f"{', '.join(versions)}.",
@@ -219,12 +208,12 @@ def processor():
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):  # not Linux, or not this kind of processor
+    except (OSError, StopIteration):  # not Linux, or a processor without this line
         return platform.processor() or platform.machine()
 
 
 def report(args, title, lines, figure=None):
-    """Print the page; with --write also into results/, with the plot that figure(path) draws."""
+    """Print the page; with --write, also save it to results/, with the plot that figure(path) draws."""
     name = Path(sys.argv[0]).stem
     page = [f"# {title}", "", *about(), "", *lines]
     print("\n".join(page))

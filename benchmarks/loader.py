@@ -1,13 +1,13 @@
-"""From JPEG files to batches: tinynet's loader, PyTorch's, and a plain loop over Pillow and NumPy, in turn.
+"""From JPEG files to batches: tinynet's loader, PyTorch's, and a plain loop over Pillow and NumPy, taking turns.
 
     python benchmarks/loader.py --data FOLDER_WITH_JPEGS [--images 256] [--batch-size 32] [--rounds 7]
-    python benchmarks/loader.py                            # draws pictures of 500 x 375 itself
+    python benchmarks/loader.py                            # draws images of 500 x 375
 
-The pipeline is the paper's: the shorter side to 256, the central square of it, a random crop of 224, a coin for the
-mirror image, PCA color noise, the mean image subtracted, float32 (N, 3, 224, 224). It starts from the files as they
-are, and from squares of 256 that tinynet.data.prepare makes once. PyTorch's DataLoader runs the very Pillow code
-of the plain loop. Every contender is a process of its own, held to one core or to two; files lie in memory by the
-time that counts (the system keeps what was read before), so the disk is not measured.
+The pipeline is the paper's: the shorter side to 256, the central square, a random crop of 224, a random flip, PCA color
+noise, the mean image subtracted, float32 (N, 3, 224, 224). It starts from the original files, and from squares of 256
+that tinynet.data.prepare makes once. PyTorch's DataLoader runs the same Pillow code as the plain loop. Each contender
+runs in its own process, pinned to one or two cores. The timed epochs read the files from the system's page cache, so
+the disk is not measured.
 """
 
 import argparse
@@ -23,29 +23,25 @@ import common
 import numpy as np
 from PIL import Image
 
-GPU = 5000  # images/s that a GPU trains at
+GPU = 5000  # images/s at which a GPU trains
 SIDE, CROP = 256, 224
-# What the noise and the mean are does not matter here; these are near ImageNet's.
+# The values of the noise and the mean do not matter here; these are close to ImageNet's.
 MEAN = np.full((SIDE, SIDE, 3), (123, 117, 104), np.float32)
 EIGENVALUES = np.array([13_800, 1_200, 300], np.float32)
 EIGENVECTORS = np.array([[0.57, 0.72, 0.40], [0.58, 0.0, -0.81], [0.58, -0.69, 0.42]], np.float32)
-
-
-# ------------------------------------------------------------------ contenders: each gives epochs
 
 
 def tinynet_loader(files, args):
     from tinynet import data
 
     noise = data.PCAColor(EIGENVALUES, EIGENVECTORS)
-    crop = [data.RandomCrop(CROP), data.RandomHorizontalFlip()]
-    transform = data.Compose([*crop, data.Normalize(MEAN), noise, data.to_chw])
-    folder = data.ImageFolder(files[0].parents[1])
-    return data.DataLoader(folder, args.batch_size, transform, shuffle=True, workers=args.cores, side=SIDE)
+    transform = data.Compose([data.RandomHorizontalFlip(), data.Normalize(MEAN), noise, data.to_chw])
+    return data.DataLoader(data.ImageFolder(files[0].parents[1]), args.batch_size, transform, shuffle=True,
+                           workers=args.cores, side=SIDE, crop=data.RandomCrop(CROP))
 
 
-def plain_picture(path, rng):
-    """The pipeline for one file, as one would write it down: float32 (3, 224, 224)."""
+def plain_image(path, rng):
+    """The pipeline for one file, written in the obvious way: float32 (3, 224, 224)."""
     with Image.open(path) as file:
         image = file.convert("RGB")
     scale = SIDE / min(image.size)
@@ -69,11 +65,11 @@ class PlainLoop:
         order = self.rng.permutation(len(self.files))
         for start in range(0, len(order), self.size):
             chosen = order[start : start + self.size]
-            yield np.stack([plain_picture(self.files[i], self.rng) for i in chosen]), np.zeros(len(chosen), np.int64)
+            yield np.stack([plain_image(self.files[i], self.rng) for i in chosen]), np.zeros(len(chosen), np.int64)
 
 
-class Pictures:
-    """The data set that PyTorch's DataLoader asks for."""
+class Images:
+    """The data set for PyTorch's DataLoader."""
 
     def __init__(self, files):
         self.files = files
@@ -82,15 +78,15 @@ class Pictures:
         return len(self.files)
 
     def __getitem__(self, i):
-        return plain_picture(self.files[i], np.random.default_rng(i)), 0
+        return plain_image(self.files[i], np.random.default_rng(i)), 0
 
 
 def torch_loader(files, args):
     import torch
 
-    workers = args.cores if args.cores > 1 else 0  # 0: in the process itself
+    workers = args.cores if args.cores > 1 else 0  # 0: in this process
     return torch.utils.data.DataLoader(
-        Pictures(files), args.batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0
+        Images(files), args.batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0
     )
 
 
@@ -106,7 +102,7 @@ def work(args):
         loaders[kind] = LOADERS[args.worker](files, args)
 
     def epoch(kind):
-        """Images a second."""
+        """Images per second."""
         count, start = 0, time.perf_counter()
         for images, _ in loaders[kind]:
             assert images.shape[1:] == (3, CROP, CROP) and str(images.dtype).endswith("float32")
@@ -114,32 +110,29 @@ def work(args):
         return count / (time.perf_counter() - start)
 
     for kind in loaders:
-        epoch(kind)  # starts PyTorch's processes; reads the files
+        epoch(kind)  # starts PyTorch's processes and fills the page cache
     common.serve(epoch)
 
 
-# --------------------------------------------------------------------------------------- pictures
-
-
 def draw(path, rng, size=(500, 375)):
-    """A JPEG of some 100 kB, like ImageNet's: octaves of smooth noise, each finer and fainter than the last."""
-    picture = np.full((size[1], size[0], 3), 128, np.float32)
+    """A JPEG of about 100 kB, like ImageNet's: octaves of smooth noise, each finer and fainter than the last."""
+    pixels = np.full((size[1], size[0], 3), 128, np.float32)
     for octave in range(8):
-        cells = rng.integers(0, 256, (3 << octave, 4 << octave, 3), np.uint8)
-        picture += (np.asarray(Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)) - 127.5) * 0.75**octave
-    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path, quality=93)
+        noise = rng.integers(0, 256, (3 << octave, 4 << octave, 3), np.uint8)
+        pixels += (np.asarray(Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)) - 127.5) * 0.75**octave
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=93)
 
 
 def gather(args, folder):
-    """folder/originals/all/*.JPEG and folder/prepared/all/*.JPEG; returns a line about them."""
+    """Make folder/originals/all/*.JPEG and folder/prepared/all/*.JPEG; returns a line that describes them."""
     from tinynet.data.prepare import prepare
 
-    originals = folder / "originals" / "all"  # ImageNet's layout: a folder for each class
+    originals = folder / "originals" / "all"  # ImageNet's layout: one folder per class
     originals.mkdir(parents=True)
     if args.data:
         found = sorted(path for path in Path(args.data).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
         if not found:
-            raise SystemExit(f"loader.py: there are no JPEGs in {args.data}")
+            raise SystemExit(f"loader.py: no JPEGs in {args.data}")
         for i in range(args.images):
             shutil.copyfile(found[i % len(found)], originals / f"{i:05}.JPEG")
         what = f"{args.images} files, copies of {min(len(found), args.images)} photographs"
@@ -147,19 +140,16 @@ def gather(args, folder):
         rng = np.random.default_rng(0)
         for i in range(args.images):
             draw(originals / f"{i:05}.JPEG", rng)
-        what = f"{args.images} drawn pictures"
-    prepare(folder / "originals", folder / "prepared", SIDE, workers=1, quiet=True)
+        what = f"{args.images} drawn images"
+    prepare(folder / "originals", folder / "prepared", SIDE, workers=1, progress=False)
     files = list(originals.iterdir())
     sides = zip(*(Image.open(path).size for path in files), strict=True)
     size = " x ".join(f"{statistics.median(side):.0f}" for side in sides)
     return f"{what}, {size} (median), {sum(path.stat().st_size for path in files) / len(files) / 1000:.0f} kB (mean)"
 
 
-# ----------------------------------------------------------------------------------------- tables
-
-
 def compare(args, folder):
-    """{(kind, cores): {who: images/s of its rounds}}; contenders take turns within each."""
+    """{(kind, cores): {who: images/s of its rounds}}; contenders take turns."""
     rates = {}
     for cores in sorted({1, min(2, common.CORES)}):
         names = [*common.libraries(), *(["plain loop"] if cores == 1 else [])]
@@ -173,8 +163,8 @@ def compare(args, folder):
 
 def main():
     parser = common.parser(__doc__, LOADERS)
-    parser.add_argument("--data", help="a folder with JPEGs; without it, pictures are drawn")
-    parser.add_argument("--images", type=int, default=256, help="in an epoch, which is one turn")
+    parser.add_argument("--data", help="a folder of JPEGs; by default, images are drawn")
+    parser.add_argument("--images", type=int, default=256, help="per epoch, which is one turn")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--cores", type=int, help=argparse.SUPPRESS)
@@ -195,19 +185,19 @@ def main():
             rows.append([what, who, common.spread(r, ".0f"), f"{per_core:.0f}", needed,
                          common.spread(common.ratios(ours, r), ".2f")])
             if who == "tinynet":
-                feeding[kind] = needed  # the last word is that of the most cores
+                feeding[kind] = needed  # in the end, of the run on the most cores
         if rivals := [r for who, r in of.items() if who != "tinynet"]:
             best = [max(turns) for turns in zip(*rivals, strict=True)]
             figure = f"{what}: tinynet's images/s / the better rival's"
             marks.append(common.mark(figure, common.ratios(ours, best), least=1.5))
     header = ["files", "", "images/s, median (min to max)", "images/s per core", f"cores for {GPU:,} images/s",
               "tinynet's images/s / this"]
-    pinned = "" if hasattr(os, "sched_setaffinity") else " This system cannot hold a process to a core: it used all."
+    pinned = "" if hasattr(os, "sched_setaffinity") else " Not pinned to cores: this system cannot do that."
     common.report(args, "From JPEG files to batches", [
         f"{about_files}; batch {args.batch_size}, {args.rounds} rounds.{pinned}", "",
         *common.table(header, rows), "", *common.marks_table(marks), "",
-        f"A GPU that trains at {GPU:,} images/s is fed by {feeding['originals']} such cores from the files as they "
-        f"are, by {feeding['prepared']} from prepared squares.",
+        f"Feeding a GPU that trains at {GPU:,} images/s takes {feeding['originals']} such cores from original files, "
+        f"{feeding['prepared']} from prepared squares.",
     ])
 
 

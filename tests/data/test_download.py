@@ -33,20 +33,14 @@ class Handler(BaseHTTPRequestHandler):
         if content is None:
             self.send_error(404)
             return
-        start = 0
+        start, code, size = 0, 200, len(content)
         if self.server.ranges and "Range" in self.headers:
             start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-            if start >= len(content):
-                self.send_response(416)
-                self.send_header("Content-Range", f"bytes */{len(content)}")
-                self.end_headers()
-                return
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        else:
-            self.send_response(200)
-        length = self.server.claim or len(content) - start
-        self.send_header("Content-Length", str(length))
+            code, sent = (206, f"{start}-{size - 1}") if start < size else (416, "*")
+        self.send_response(code)
+        if code != 200:
+            self.send_header("Content-Range", f"bytes {sent}/{size}")
+        self.send_header("Content-Length", str(self.server.claim or max(size - start, 0)))
         self.end_headers()
         self.wfile.write(content[start : start + self.server.limit])
 

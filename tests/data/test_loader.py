@@ -15,26 +15,10 @@ from PIL import Image
 
 from tinynet.data import ArrayImages, Cached, DataError, DataLoader, ImageError, ImageFolder, to_chw
 from tinynet.data.transforms import CenterCrop, Compose, Normalize, PCAColor, RandomCrop, RandomHorizontalFlip, TenCrop
+from toy_images import Toy
 
 CROP = RandomCrop(6)
 AUGMENT = Compose([RandomHorizontalFlip(), Normalize(100), PCAColor([900, 90, 9], np.eye(3)), to_chw])
-
-
-class Toy(ArrayImages):
-    """n random images; each takes a short, varying time; those in `broken` cannot be read."""
-
-    def __init__(self, n, broken=(), delay=0.0):
-        pixels = np.random.default_rng(1).integers(0, 256, (n, 8, 8, 3), np.uint8)
-        super().__init__(pixels, np.arange(n) % 3, ["a", "b", "c"], "toy")
-        self.broken, self.delay, self.reads = frozenset(broken), delay, 0
-
-    def image(self, i, side, patch=None):
-        self.reads += 1
-        if self.delay:
-            time.sleep(self.delay * (i % 4))
-        if i in self.broken:
-            raise ImageError(self.paths[i], "broken")
-        return super().image(i, side, patch)
 
 
 def loader(dataset, batch_size=4, transform=AUGMENT, crop=CROP, **options):
@@ -64,7 +48,7 @@ def test_a_plain_epoch():
         assert images.dtype == np.float32 and images.flags.c_contiguous
         assert images.shape == (len(labels), 3, 8, 8) and labels.dtype == np.int64
     images = np.concatenate([images for images, _ in batches])
-    np.testing.assert_array_equal(images, toy._images.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(images, toy.pixels.transpose(0, 3, 1, 2))
     assert labels_of(batches) == toy.labels.tolist()
 
 
@@ -102,7 +86,7 @@ def test_bits_do_not_depend_on_workers_or_timing(workers, prefetch):
 
 
 def test_augmentation_differs_between_epochs_and_images():
-    same_image = ArrayImages(Toy(1)._images.repeat(4, axis=0), [0] * 4, ["a"])
+    same_image = ArrayImages(Toy(1).pixels.repeat(4, axis=0), [0] * 4, ["a"])
     batches = loader(same_image)
     [(first, _)] = batches
     [(later, _)] = batches
@@ -170,7 +154,7 @@ def test_stopping_early_does_not_read_the_rest():
     batches = iter(loader(toy, 4, prefetch=2))
     next(batches)
     batches.close()
-    assert toy.reads <= 4 * (1 + 2)
+    assert toy.reads.sum() <= 4 * (1 + 2)
     assert not threads()
 
 
@@ -193,10 +177,10 @@ def test_no_more_than_prefetch_batches_ahead():
     for yielded in (1, 2):
         next(batches)
         deadline = time.monotonic() + 10
-        while toy.reads < 5 * (yielded + 3) and time.monotonic() < deadline:
+        while toy.reads.sum() < 5 * (yielded + 3) and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(0.02)  # time enough to read one too many
-        assert toy.reads == 5 * (yielded + 3)
+        assert toy.reads.sum() == 5 * (yielded + 3)
     batches.close()
 
 

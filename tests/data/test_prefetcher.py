@@ -1,6 +1,7 @@
 import numpy as np
 
 from tinynet import backend, data
+from toy_images import Toy
 
 
 def test_each_batch_arrives_and_stays_until_the_next_but_one(rng, device):
@@ -9,12 +10,12 @@ def test_each_batch_arrives_and_stays_until_the_next_but_one(rng, device):
     for size in (4, 4, 2, 6, 1, 4):  # smaller and larger than what came before
         images = prefetcher.empty((size, 3, 5, 5), np.float32)
         images[...] = rng.standard_normal(images.shape)
-        there = prefetcher(images)
-        assert backend.device_of(there) == device
-        np.testing.assert_array_equal(backend.to_device(there, "cpu"), images)
+        copy = prefetcher(images)
+        assert backend.device_of(copy) == device
+        np.testing.assert_array_equal(backend.to_device(copy, "cpu"), images)
         if last is not None:
             np.testing.assert_array_equal(backend.to_device(last[0], "cpu"), last[1])
-        last = there, images.copy()
+        last = copy, images.copy()
 
 
 def test_memory_of_any_kind_is_taken(rng, device):
@@ -29,7 +30,6 @@ def test_a_loader_fills_the_memory_that_it_is_given(device):
         made.append(prefetcher.empty(shape, dtype))
         return made[-1]
 
-    pictures = data.ArrayImages(np.arange(6 * 8 * 8 * 3, dtype=np.uint8).reshape(6, 8, 8, 3), [0] * 6, ["a"])
-    loader = data.DataLoader(pictures, 4, lambda image, rng: data.to_chw(image), side=8, empty=empty)
+    loader = data.DataLoader(Toy(6), 4, data.to_chw, side=8, empty=empty)
     for (images, _), memory in zip(loader, made, strict=True):
         assert images is memory

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tinynet.data import DataError, ImageFolder, decode
 from tinynet.data.prepare import _plan, main, prepare
+from toy_images import write_images
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and limits")
@@ -36,24 +37,18 @@ def wait_until(condition, pause=0.001):
         time.sleep(pause)
 
 
-def write(root, *names, size=(60, 40)):
-    for name in names:
-        path = Path(root) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.linear_gradient("L").resize(size).convert("RGB").save(path)
-
-
 def test_a_tree_of_every_kind_of_file(tmp_path):
     src, dst = tmp_path / "src", tmp_path / "dst"
-    write(src, "train/a/1.jpg", "train/a/2.PNG", "train/b/3.JPEG", "val/a/4.bmp", "val/b/5.jpeg")
+    write_images(src, "train/a/1.jpg", "train/a/2.PNG", "train/b/3.JPEG", "val/a/4.bmp", "val/b/5.jpeg",
+                 format=None)
     Image.new("CMYK", (50, 70), (0, 255, 255, 0)).save(src / "train/b/cmyk.jpg", quality=100)
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    Image.linear_gradient("L").save(src / "val/b/turned.jpg", exif=turned)
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
+    Image.linear_gradient("L").save(src / "val/b/rotated.jpg", exif=rotated)
     Image.new("P", (9, 9)).save(src / "val/b/tiny.gif")
     (src / "val/b/page.jpg").write_text("<html>")
     (src / "train/a/empty.JPEG").write_bytes(b"")
-    (src / "train/a/notes.txt").write_text("not a picture")
+    (src / "train/a/notes.txt").write_text("not an image")
 
     code, out, err = run(src, dst, "--side", 32, "--workers", 2)
     assert (code, err) == (0, "")
@@ -69,12 +64,12 @@ def test_a_tree_of_every_kind_of_file(tmp_path):
         with Image.open(path) as image:
             assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (32, 32))
     assert np.abs(decode(dst / "train/b/cmyk.JPEG").astype(int) - (255, 0, 0)).max() < 10
-    across = decode(dst / "val/b/turned.JPEG")[16, :, 0].astype(int)
-    assert across[0] > 240 and across[-1] < 15  # dark at the top, turned to the right
+    row = decode(dst / "val/b/rotated.JPEG")[16, :, 0]
+    assert row[0] > 240 and row[-1] < 15  # dark at the top, rotated clockwise
 
     (src / "train/a/empty.JPEG").unlink()
     (src / "val/b/page.jpg").unlink()
-    write(src, "train/b/6.png")
+    write_images(src, "train/b/6.png")
     before = (dst / "train/a/1.JPEG").stat().st_mtime_ns
     assert prepare(src, dst, 32, workers=1, progress=False) == (1, 8, 0)
     assert (dst / "train/a/1.JPEG").stat().st_mtime_ns == before
@@ -86,7 +81,7 @@ def test_a_tree_of_every_kind_of_file(tmp_path):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_and_resumed(tmp_path, how):
     src, dst = tmp_path / "src", tmp_path / "dst"
-    write(src, *(f"a/{i}.png" for i in range(2)), size=(900, 900))
+    write_images(src, *(f"a/{i}.png" for i in range(2)), size=(900, 900))
     for i in range(2, 200):
         os.link(src / "a/0.png", src / f"a/{i}.png")
     process = start(src, dst, "--side", 32, "--workers", 2, start_new_session=True)
@@ -113,7 +108,7 @@ def test_stopped_and_resumed(tmp_path, how):
 
 @posix
 def test_stopped_while_the_workers_start(tmp_path):
-    write(tmp_path / "src", *(f"a/{i}.png" for i in range(50)), size=(400, 400))
+    write_images(tmp_path / "src", *(f"a/{i}.png" for i in range(50)), size=(400, 400))
     process = start(tmp_path / "src", tmp_path / "dst", start_new_session=True)
     wait_until((tmp_path / "dst").exists)
     time.sleep(0.05)  # the workers are importing NumPy now
@@ -124,10 +119,10 @@ def test_stopped_while_the_workers_start(tmp_path):
 
 @posix
 def test_a_full_disk_is_one_line(tmp_path):
-    """A limit on file sizes stands in for a full disk: write() fails in the same way."""
+    """A limit on file sizes stands in for a full disk: write_images() fails in the same way."""
     import resource
 
-    write(tmp_path / "src", "a/1.png", "a/2.png", size=(300, 300))  # 2 kB each when prepared
+    write_images(tmp_path / "src", "a/1.png", "a/2.png", size=(300, 300))  # 2 kB each when prepared
     code, out, err = run(tmp_path / "src", tmp_path / "dst", "--workers", 1,
                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)))
     assert (code, out, err) == (1, "", f"tinynet.data.prepare: {tmp_path / 'dst'}: File too large\n")
@@ -135,7 +130,7 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 
 def test_wrong_calls_are_one_line_and_exit_code_2(tmp_path, capsys):
-    write(tmp_path / "src", "a/1.png")
+    write_images(tmp_path / "src", "a/1.png")
     for folder in ("empty", "texts"):
         (tmp_path / folder).mkdir()
     (tmp_path / "texts" / "a.txt").write_text("")
@@ -159,9 +154,9 @@ def test_wrong_calls_are_one_line_and_exit_code_2(tmp_path, capsys):
 
 def test_no_two_images_become_one_file(tmp_path):
     src = tmp_path / "src"
-    write(src, "a/1.png", "a/1.jpg", "a/2.png", "b/1.png")
+    write_images(src, "a/1.png", "a/1.jpg", "a/2.png", "b/1.png")
     assert _plan(src, tmp_path / "dst") == {"a/1.png": "a/1.png.JPEG", "a/1.jpg": "a/1.jpg.JPEG",
                                             "a/2.png": "a/2.JPEG", "b/1.png": "b/1.JPEG"}
-    write(src, "a/1.png.bmp")
+    write_images(src, "a/1.png.bmp")
     with pytest.raises(DataError, match="would both become"):
         prepare(src, tmp_path / "dst")

@@ -3,21 +3,8 @@
 import numpy as np
 import pytest
 
-from tinynet.data import ArrayImages, DataError, ImageError, PCAColor, fit_statistics, mean_image, statistics
-
-
-class Broken(ArrayImages):
-    """Images of which every third cannot be read, or none."""
-
-    def __init__(self, n, readable=True):
-        images = np.random.default_rng(0).integers(0, 256, (n, 5, 5, 3), np.uint8)
-        super().__init__(images, [0] * n, ["a"])
-        self.readable = readable
-
-    def image(self, i, side, patch=None):
-        if i % 3 == 0 or not self.readable:
-            raise ImageError(self.paths[i], "broken")
-        return super().image(i, side, patch)
+from tinynet.data import DataError, PCAColor, fit_statistics, mean_image, statistics
+from toy_images import Toy
 
 
 @pytest.mark.parametrize("most, most_colors", [(2000, 500), (20, 6), (3, 500)])
@@ -25,10 +12,10 @@ def test_fitted_on_the_readable_ones_of_those_drawn(monkeypatch, capsys, most, m
     assert (statistics.MEAN_IMAGES, statistics.COLOR_IMAGES) == (2000, 500)
     monkeypatch.setattr(statistics, "MEAN_IMAGES", most)
     monkeypatch.setattr(statistics, "COLOR_IMAGES", most_colors)
-    images = Broken(40)
-    mean, color = fit_statistics(images, 5, seed=7)
+    toy = Toy(40, broken=range(0, 40, 3))
+    mean, color = fit_statistics(toy, 8, seed=7)
     drawn = sorted(np.random.default_rng(7).permutation(40)[:most])
-    sample = np.stack([images.image(i, 5) for i in drawn if i % 3])
+    sample = toy.pixels[[i for i in drawn if i % 3]]
     assert mean.dtype == np.float32
     np.testing.assert_array_equal(mean, sample.mean(axis=0).astype(np.float32))
     expected = PCAColor.fit(sample[:most_colors])
@@ -38,10 +25,10 @@ def test_fitted_on_the_readable_ones_of_those_drawn(monkeypatch, capsys, most, m
 
 
 def test_progress_and_what_cannot_be_fitted(capsys):
-    fit_statistics(Broken(40), 8, seed=7, progress=True)
+    fit_statistics(Toy(40), 8, seed=7, progress=True)
     assert "mean and colors" in capsys.readouterr().err
     with pytest.raises(DataError, match="at least one"):
-        fit_statistics(Broken(40, readable=False), 5, seed=7)
+        fit_statistics(Toy(40, broken=range(40)), 8, seed=7)
 
 
 def test_mean_image():

@@ -190,6 +190,5 @@ def _room(height, width, size):
 def _central(image, height, width):
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     if min(top, left) < 0:
-        raise DataError(f"cannot crop the central {height} x {width} from a mean image of "
-                        f"{image.shape[0]} x {image.shape[1]}")
+        raise DataError(f"cannot crop {height} x {width} from a mean image of {image.shape[0]} x {image.shape[1]}")
     return image[top : top + height, left : left + width]
