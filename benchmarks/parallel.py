@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import common
 import numpy as np
@@ -34,60 +35,58 @@ WAYS = {
 def work(args):
     """A worker on one rank or more: rank 0 reads the questions and answers, the others take part."""
     import tinynet
-    from tinynet import functional as F
-    from tinynet import optim, parallel
-    from tinynet.models import RECIPES, AlexNet, HybridAlexNet, diagnose
+    from tinynet import explain, optim, parallel
+    from tinynet.models import RECIPES, AlexNet, HybridAlexNet
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+    from alexnet_imagenet import train_epoch
 
     count, devices, kind = WAYS[args.worker]
-    ranks = parallel.join(parallel=count > 1, patience=600)
+    ranks = parallel.init(parallel=count > 1, timeout=600)
     tinynet.set_num_threads(max(1, args.threads // count))
     tinynet.backend.keep_freed_memory()
     recipe = RECIPES["chm2012"]
     model = AlexNet(1000, devices.split(","), width=args.width, recipe=recipe)
-    crossing = sum(sum(step.sends.values()) for step in diagnose.steps(model, args.batch_size)[1:])  # not the images
+    crossing = sum(sum(step.sends.values()) for step in explain.steps(model, args.batch_size)[1:])  # not the images
     if kind == "hybrid":
         model = HybridAlexNet(model, ranks)
-    split = model.split_parameters() if kind == "hybrid" else ()
-    buckets = parallel.Buckets(ranks, own=split)
+    data_parallel = parallel.DataParallel(model, ranks)
     optimizer = optim.PaperSGD(recipe.parameter_groups(model, 0.01, 0.0005), 0.01, 0.9)
+    silent = SimpleNamespace(record=lambda *step: None)
 
     def step(batch_size):
-        start, stop = tinynet.backend.bounds(batch_size, ranks.size)[ranks.number]
-        N = stop - start
-        images = np.random.default_rng(0).standard_normal((N, 3, 224, 224), dtype=np.float32)
-        ranks.all_gather("here")
+        start, stop = tinynet.backend.bounds(batch_size, ranks.world_size)[ranks.rank]
+        n = stop - start
+        batch = np.random.default_rng(0).standard_normal((n, 3, 224, 224), dtype=np.float32), np.arange(n)
+        ranks.all_gather_object("here")
         ranks.bytes, ranks.seconds, start = 0, 0.0, time.perf_counter()
-        loss = F.cross_entropy(model(tinynet.tensor(images)), np.arange(N), reduction="sum")
-        (loss * (1 / batch_size)).backward(on_grad_ready=buckets.ready)
-        buckets.finish()
-        optimizer.step()
-        optimizer.zero_grad()
-        everyones = np.array(ranks.all_gather([time.perf_counter() - start, ranks.seconds]))
+        train_epoch([batch], model, optimizer, data_parallel, np.asarray, silent, lambda: None)
+        everyones = np.array(ranks.all_gather_object([time.perf_counter() - start, ranks.seconds]))
         return {"seconds": everyones[:, 0].max(), "share": everyones[:, 1].mean() / everyones[:, 0].max(),
                 "bytes": ranks.bytes if count > 1 else 2 * crossing}  # forward, and as many backward
 
-    def sum_up():
+    def all_reduce():
         """Seconds to add up arrays of the gradients' size, with nothing else to do."""
         array = np.ones(GRADIENT_BYTES // 4, np.float32)
-        ranks.all_gather("here")
+        ranks.all_gather_object("here")
         start = time.perf_counter()
-        ranks.sum(array).wait()
+        ranks.all_reduce(array).wait()
         return time.perf_counter() - start
 
     def answer(batch_size):
         if batch_size:
             return step(batch_size)
-        return {"seconds": max(ranks.all_gather(sum_up()))}
+        return {"seconds": max(ranks.all_gather_object(all_reduce()))}
 
-    def together(**question):
-        return answer(**ranks.all_gather(question)[0])
+    def everyone(**question):
+        return answer(**ranks.all_gather_object(question)[0])
 
     step(args.batch_size)  # the first step allocates
-    if ranks.number == 0:
-        common.serve(together)
-        ranks.all_gather(None)
+    if ranks.rank == 0:
+        common.serve(everyone)
+        ranks.all_gather_object(None)
     else:
-        while question := ranks.all_gather(None)[0]:
+        while question := ranks.all_gather_object(None)[0]:
             answer(**question)
 
 

@@ -51,4 +51,4 @@ for epoch in range(1, EPOCHS + 1):
     with tinynet.no_grad():
         scores = model(tinynet.tensor(val_images)).numpy()
     right = (scores.argmax(axis=1) == val_labels).mean()
-    print(f"epoch {epoch:2}: mean loss {np.mean(losses):.3f}; of pictures that it was not trained on, {right:.1%} right")
+    print(f"epoch {epoch:2}: mean loss {np.mean(losses):.3f}; of the other 500 pictures {right:.1%} are right")

@@ -112,21 +112,22 @@ STATES = {
         "the NVIDIA driver here supports CUDA 11.4, and CuPy 14 needs CUDA 12", "install driver 525 or later",
     ),
     "driver too old, and no CuPy": ((11, 8), None, "supports CUDA 11.8, and", "install driver 525 or later"),
-    "no CuPy": ((12, 4), None, "needs CuPy, which is not installed", 'pip install "tinynet[cuda12]"'),
-    "no CuPy, newest driver": ((14, 0), None, "needs CuPy, which is not installed", 'pip install "tinynet[cuda13]"'),
+    "no CuPy": ((12, 4), None, "needs CuPy, which is not installed", 'pip install "tinynet-alexnet[cuda12]"'),
+    "no CuPy, newest driver": (
+        (14, 0), None, "needs CuPy, which is not installed", 'pip install "tinynet-alexnet[cuda13]"'),
     "import fails": (
         (13, 0), BROKEN_IMPORT, "cannot be imported: ImportError: libcublas.so.12: cannot open shared object file",
-        'pip install "tinynet[cuda13]"',
+        'pip install "tinynet-alexnet[cuda13]"',
     ),
     "CuPy of a newer CUDA": (
         (12, 4), imitate_cupy(made_for=13020, count_error=INSUFFICIENT),
         "driver here supports CUDA 12.4, and the CuPy installed is made for CUDA 13",
-        'pip uninstall -y cupy-cuda13x && pip install "tinynet[cuda12]"',
+        'pip uninstall -y cupy-cuda13x && pip install "tinynet-alexnet[cuda12]"',
     ),
     "no GPU": ((12, 4), imitate_cupy(count_error=NO_DEVICE), "the NVIDIA driver finds no GPU", None),
     "no GPU, counted": ((12, 4), imitate_cupy(gpus=0), "the NVIDIA driver finds no GPU", None),
     "no NVRTC": ((13, 0), imitate_cupy(nvrtc_error=NO_NVRTC), "CuPy does not find CUDA's libraries: Failure finding "
-                 '"libnvrtc.so.13 or libnvrtc.so.12": No such file', 'pip install "tinynet[cuda13]"'),
+                 '"libnvrtc.so.13 or libnvrtc.so.12": No such file', 'pip install "tinynet-alexnet[cuda13]"'),
     "something else": (
         (12, 4), imitate_cupy(count_error=Error("cudaErrorSystemDriverMismatch: reboot\nnow")),
         "CuPy finds no usable GPU: cudaErrorSystemDriverMismatch: reboot", None,
@@ -189,7 +190,7 @@ def test_packages_that_do_harm(machine, monkeypatch, capsys):
     assert doctor.main() == 0
     report, _, missing = capsys.readouterr().out.partition("\nmissing:\n")
     assert "CuPy          14.2.0 (cupy-cuda12x), 14.2.0 (cupy-cuda13x)\n" in report
-    assert '        pip uninstall -y cupy-cuda12x cupy-cuda13x && pip install "tinynet[cuda12]"\n' in missing
+    assert '        pip uninstall -y cupy-cuda12x cupy-cuda13x && pip install "tinynet-alexnet[cuda12]"\n' in missing
     assert "        pip uninstall -y nvidia-cuda-nvrtc\n" in missing
 
 
@@ -232,7 +233,7 @@ def test_no_compiler_and_no_mpi(machine, monkeypatch, capsys, apt, command):
     assert "MPI           mpi4py is not installed\n              mpiexec is not found\n" in report
     assert missing == (
         f"    a C++ compiler, for emu:0:\n        {command}\n"
-        '    MPI, for training on several machines:\n        pip install "tinynet[mpi]"\n'
+        '    MPI, for training on several machines:\n        pip install "tinynet-alexnet[mpi]"\n'
     )
 
 

@@ -140,7 +140,7 @@ def mpi(missing):
     yield "MPI", mpi4py
     yield "", mpiexec or "mpiexec is not found"
     if not (works and mpiexec):
-        missing.append(("MPI, for training on several machines", 'pip install "tinynet[mpi]"'))
+        missing.append(("MPI, for training on several machines", 'pip install "tinynet-alexnet[mpi]"'))
 
 
 PROBES = [python, numpy, cpu, cuda, emulated, mpi]

@@ -132,13 +132,6 @@ def test_a_compiler_without_sanitizers(monkeypatch):
         emulator.sanitizer.build("", "")
 
 
-@pytest.mark.parametrize("platform, folder", [("linux", ".cache"), ("darwin", "Library/Caches")])
-def test_where_the_cache_is(monkeypatch, platform, folder):
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert compiler.cache_folder() == Path.home() / folder / "tinynet" / "emulator"
-
-
 @pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
 def test_a_debugger_finds_kernel_lines_and_variables(tmp_path):
     code = 'extern "C" __global__ void f(int *x) {\n    int mine = threadIdx.x * 10;\n    x[threadIdx.x] = mine;\n}\n'

@@ -110,7 +110,7 @@ def test_the_papers_preset_is_the_papers_network(pictures, tmp_path):
     """Full size on any folder: 1000 outputs, of which these pictures use ten."""
     arguments = ["--data", pictures, "--preset", "paper", "--batch-size", 2, "--stop-after", 1]
     out, err = run(*arguments, "--out", tmp_path / "r")
-    assert "60,965,224" in out and "48 x 55 x 55 on 2 devices" in out
+    assert "60,965,224" in out and "conv1  48 x 55 x 55          48 x 55 x 55" in out
     config = json.loads((tmp_path / "r" / "config.json").read_text())
     assert {name: config[name] for name in ("recipe", "schedule", "epochs", "lr", "image_size")} == {
         "recipe": "paper", "schedule": "plateau", "epochs": 90, "lr": 0.01, "image_size": 224,

@@ -63,7 +63,7 @@ def nvidia_card():
 
 def install_command(supported):
     """The command that installs the CuPy for a driver."""
-    return f'pip install "tinynet[cuda{min(supported[0], NEWEST)}]"'
+    return f'pip install "tinynet-alexnet[cuda{min(supported[0], NEWEST)}]"'
 
 
 class NoGPU(RuntimeError):

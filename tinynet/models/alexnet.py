@@ -79,12 +79,12 @@ def figure_2(classes):
 class AlexNet(nn.Module):
     """images (N, 3, size, size) -> logits (N, classes), on devices[0].
 
-    classes: number of outputs. devices: one or more, of one kind; each holds groups / len(devices) channel groups,
-    or len(devices) / groups of them share a group: one number must divide the other, and the number of devices the
-    outputs of each layer. width: multiplies every hidden layer's outputs (1.0: the paper's 60,965,224 parameters at 1000
-    classes). image_size: of the square crops. recipe: a Recipe; sets LRN's constants and the initial weights, which are
-    drawn from the generator that tinynet.manual_seed seeds and do not depend on the number of devices. dropout:
-    probability in fc6 and fc7. split_fc8: over the devices, like fc6 and fc7; else fc8 is whole on devices[0].
+    classes: number of outputs. devices: one or more, of one kind; each holds groups / len(devices) channel groups, or
+    len(devices) / groups of them share a group: one number must divide the other, and the number of devices the
+    outputs of each layer. width: multiplies the outputs of all layers but fc8 (1.0: the paper's 60,965,224 parameters
+    at 1000 classes). image_size: of the square crops. recipe: a Recipe; sets LRN's constants and the initial weights,
+    which are drawn from the generator that tinynet.manual_seed seeds and do not depend on the number of devices.
+    dropout: probability in fc6 and fc7. split_fc8: over the devices, like fc6 and fc7; else it is whole on devices[0].
 
     layers: [(name, module)] in order; modules take and return lists, one tensor per device. Raises ValueError.
     """
