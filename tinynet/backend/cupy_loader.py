@@ -15,18 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tinynet.backend import tf32
-
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"  # comes with the driver
 OLDEST, NEWEST = 12, 13  # the CUDA versions that CuPy 14 is made for; OLDEST needs driver 525
+
+
+when_loaded = []  # functions to call once CuPy is there
 
 
 @functools.cache  # an error is not cached
 def cupy():
     """The CuPy module. Raises NoGPU, a RuntimeError of one line, where it cannot be used."""
     module = load_cupy()
-    if tf32.tf32_allowed():
-        tf32.configure_cublas()
+    for function in when_loaded:
+        function()
     return module
 
 
