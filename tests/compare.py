@@ -1,16 +1,16 @@
-"""How the tests compare an operation with PyTorch's and with a reference written as loops."""
+"""How the tests compare an operation with PyTorch's."""
 
 import numpy as np
 
 import tinynet
 from tinynet import backend
 
-# A shape that element-wise work is cut into several blocks for, the last of them short.
+# Element-wise work cuts this shape into several blocks, the last of them short.
 LARGE = (3, backend.BLOCK + 7)
 
 
 def tolerance(dtype):
-    """What rounding may do to results of order 1 after sums of some hundred terms."""
+    """What rounding may do to results of order 1 after sums of a few hundred terms."""
     return dict(rtol=2e-5, atol=2e-5) if dtype == np.float32 else dict(rtol=1e-10, atol=1e-10)
 
 
@@ -35,7 +35,7 @@ def assert_same_as_torch(torch, ours, theirs, arrays, dtype, device="cpu", seed=
         if not x.requires_grad:
             continue
         if u.grad is None:
-            assert x.grad is None, f"input {number} has a gradient that PyTorch's has not"
+            assert x.grad is None, f"input {number} has a gradient, PyTorch's has none"
             continue
         assert x.grad.dtype == dtype
         got = tinynet.Tensor(x.grad).numpy()

@@ -8,9 +8,7 @@ from tinynet.emulator import compiler
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--require-oracle", action="store_true", help="fail, not skip, comparisons without PyTorch"
-    )
+    parser.addoption("--require-oracle", action="store_true", help="without PyTorch, fail comparisons, do not skip")
 
 
 def missing(device):
@@ -25,7 +23,7 @@ def missing(device):
 
 @pytest.fixture(params=["cpu", "emu:0", pytest.param("cuda:0", marks=pytest.mark.gpu)])
 def device(request):
-    """Each test that asks for a device runs once on every kind there is."""
+    """Each test that asks for a device runs once on every kind of device there is."""
     if reason := missing(request.param):
         pytest.skip(reason)
     return request.param
@@ -39,7 +37,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def torch(request):
-    """PyTorch, the oracle. Without it these tests are skipped, or fail with --require-oracle."""
+    """PyTorch, the oracle. Without it these tests are skipped, or fail if --require-oracle is given."""
     try:
         import torch
     except ImportError:

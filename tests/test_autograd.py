@@ -13,7 +13,7 @@ from tinynet.autograd import Function, Tensor
 
 
 class Double(Function):
-    """y = 2 x, which counts how often it is walked back through."""
+    """y = 2 x; counts how often its backward runs."""
 
     arguments = ("input",)
 
@@ -28,21 +28,20 @@ class Double(Function):
         return 2 * dy
 
 
-class Returns(Function):
-    """Adds its inputs, and gives back from backward whatever it was told to."""
+class Custom(Function):
+    """Whatever a test needs. By default the sum of its inputs, each of which receives dy."""
 
-    def __init__(self, *dxs):
-        self.dxs = dxs
+    def __init__(self, forward=lambda self, *xs: sum(xs[1:], xs[0]), backward=lambda self, dy: dy):
+        self.forward, self.backward = forward.__get__(self), backward.__get__(self)
 
-    def forward(self, *xs):
-        return sum(xs[1:], xs[0])
 
-    def backward(self, dy):
-        return self.dxs if len(self.dxs) > 1 else self.dxs[0]
+def returning(*dxs):
+    """An operation whose backward returns dxs."""
+    return Custom(backward=lambda self, dy: dxs if len(dxs) > 1 else dxs[0])
 
 
 class Parts(Function):
-    """x, its square and, as an integer, its sign: three outputs."""
+    """Three outputs: x, its square and, as an integer, its sign."""
 
     def forward(self, x):
         self.save(x)
@@ -60,11 +59,19 @@ def leaf(*values, dtype=np.float64):
 # ---------------------------------------------------------------------------- the walk back
 
 
-def test_one_tensor_used_twice():
+@pytest.mark.parametrize(
+    ("f", "slope"),
+    [
+        (lambda x: x * x + x, 7),
+        (lambda x: F.mul(*Parts()(x)[:2]), 27),  # two outputs that meet again
+        (lambda x: (x * x).detach() * x, 9),
+        (lambda x: F.mul(x * x, x * x), 4 * 27),
+    ],
+)
+def test_slope_at_3(f, slope):
     x = leaf(3.0)
-    y = x * x + x
-    y.backward()
-    assert x.grad.tolist() == [7]
+    f(x).backward()
+    assert x.grad.tolist() == [slope]
 
 
 def test_diamond():
@@ -76,6 +83,7 @@ def test_diamond():
     y.backward()
     assert x.grad.tolist() == [2 * (3 * 36 + 2 * 6)]
     assert shared.backwards == 1
+    assert s.grad is None, "only leaves get a gradient"
 
 
 def test_branches_of_different_length():
@@ -88,29 +96,29 @@ def test_branches_of_different_length():
         assert x.grad.tolist() == [2 + 2 * 1024]
 
 
-def test_two_leaves_of_one_addition_have_separate_gradients():
+@pytest.mark.parametrize(
+    "join", [F.add, lambda a, b: F.stack((a, b)), lambda a, b: returning(dx := np.ones(2), dx)(a, b)]
+)
+def test_leaves_that_receive_one_array_or_views_of_it_have_separate_gradients(join):
     a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
-    (a + b).backward([1.0, 1.0])
+    y = join(a, b)
+    y.backward(np.ones(y.shape))
     assert not np.shares_memory(a.grad, b.grad)
+    assert a.grad.base is None
     a.grad += 5
-    assert b.grad.tolist() == [1, 1]
+    assert (a.grad.tolist(), b.grad.tolist()) == ([6, 6], [1, 1])
 
 
 def test_the_gradient_is_not_the_callers_array():
-    x, v = leaf(1.0, 2.0), np.ones(2)
+    x, v = leaf(1.0, 2.0), np.array([1.0, 2.0])
     for y in (x, x.reshape(2), x + 0.0):
         x.grad = None
         y.backward(v)
+        assert x.grad.tolist() == [1, 2]
         assert not np.shares_memory(x.grad, v)
         x.grad += 1
-        assert v.tolist() == [1, 1]
-
-
-def test_views_of_one_cotangent_become_separate_gradients():
-    a, b = leaf(1.0), leaf(2.0)
-    F.stack((a, b)).backward([[1.0], [2.0]])
-    assert not np.shares_memory(a.grad, b.grad)
-    assert a.grad.base is None
+        assert v.tolist() == [1, 2]
+        v *= 1  # and stays the caller's to change
 
 
 def test_an_unused_output_sends_zeros():
@@ -126,15 +134,8 @@ def test_an_unused_output_sends_zeros():
     assert dsign.dtype == np.int64
 
 
-def test_two_outputs_that_meet_again():
-    x = leaf(3.0)
-    y, square, _ = Parts()(x)
-    (y * square).backward()
-    assert x.grad.tolist() == [27]
-
-
 def test_an_integer_output_is_a_constant():
-    """Nothing flows back through it, also where it is the only output in use."""
+    """No gradient flows back through it, not even if it is the only output in use."""
     x, w = leaf(-2.0, 3.0), leaf(1.0, 1.0)
     sign = Parts()(x)[2]
     assert not sign.requires_grad
@@ -153,52 +154,45 @@ def test_gradients_add_up_over_two_backwards():
     assert x.grad is kept, "an optimizer or a bucket may hold the array: it is added to in place"
 
 
-def test_backward_of_a_leaf():
-    x = leaf(2.0, 3.0)
-    x.backward([1.0, 2.0])
-    assert x.grad.tolist() == [1, 2]
-
-
-def test_only_leaves_get_a_gradient():
-    x = leaf(2.0)
-    y = x * x
-    (y * y).backward()
-    assert y.grad is None
-    assert x.grad.tolist() == [32]
-
-
-def test_a_long_chain_needs_no_recursion():
-    x = leaf(1.0)
-    y = x
-    for _ in range(100_000):
-        y = -y
-    y.backward()
-    assert x.grad.tolist() == [1]
-
-
-def test_a_long_chain_is_dropped_without_recursion():
-    y = leaf(1.0)
-    for _ in range(100_000):
-        y = -y
-    del y
+def test_a_long_chain_needs_no_recursion_forward_backward_or_when_it_is_dropped():
+    for walk_back in (True, False):
+        y = x = leaf(1.0)
+        for _ in range(100_000):
+            y = -y
+        if walk_back:
+            y.backward()
+            assert x.grad.tolist() == [1]
+        del y
 
 
 def test_zero_dimensional_cotangents_are_arrays():
     """NumPy's sum of two 0-d arrays is a scalar, which has no item assignment."""
 
-    class Fill(Function):
-        def forward(self, x):
-            return x + 0
-
-        def backward(self, dy):
-            assert isinstance(dy, np.ndarray)
-            return dy
+    def backward(self, dy):
+        assert isinstance(dy, np.ndarray)
+        return dy
 
     x = tinynet.tensor(np.array(2.0), requires_grad=True)
-    y = Fill()(x)
+    y = Custom(lambda self, x: x + 0, backward)(x)
     (y + y).backward()
     assert isinstance(x.grad, np.ndarray)
     assert x.grad.item() == 2
+
+
+def test_on_grad_ready_is_called_once_per_leaf_and_not_before_its_gradient_is_complete():
+    x, w, unused = (leaf(a, a) for a in (2.0, 3.0, 5.0))
+    then = {}
+
+    def ready(leaf):
+        assert leaf not in then
+        then[leaf] = leaf.grad.tolist()
+
+    (w * x * (x * x)).sum().backward(on_grad_ready=ready)  # the walk meets x * x first
+    assert then == {w: [8, 8], x: [36, 36]}
+    assert unused.grad is None
+    then.clear()
+    w.backward([1.0, 2.0], on_grad_ready=ready)  # a leaf that is its own graph
+    assert then == {w: [9, 10]}
 
 
 # ---------------------------------------------------------------------------- memory
@@ -234,7 +228,7 @@ def test_what_nobody_saved_is_freed_at_once():
     assert x.grad.tolist() == [1, 1]
 
 
-def test_nothing_is_saved_where_nothing_flows_back():
+def test_nothing_is_saved_where_no_gradient_flows_back():
     x = tinynet.tensor([1.0, 2.0])
     y = Tensor(np.ones(2, np.float32), requires_grad=True)
     assert F.exp(x).function is None
@@ -244,26 +238,16 @@ def test_nothing_is_saved_where_nothing_flows_back():
         assert F.exp(y).function is None
 
 
-# ---------------------------------------------------------------------------- running twice
-
-
 def test_second_backward():
-    x = leaf(2.0)
-    y = x * x
-    y.backward()
-    with pytest.raises(RuntimeError, match=r"backward: mul was already .* forward pass again"):
-        y.backward()
-    assert x.grad.tolist() == [4]
-
-
-def test_second_backward_through_a_shared_part():
-    """The second loss has an operation of its own, which must not run before the error."""
+    """Of a second loss that shares a part with the first, its own operation must not run before the error."""
     x = leaf(2.0)
     shared = F.exp(x)
     first, second = shared * 2.0, Double()
     y = second(shared)
     first.backward()
     before = x.grad.copy()
+    with pytest.raises(RuntimeError, match=r"backward: mul was already .* forward pass again"):
+        first.backward()
     with pytest.raises(RuntimeError, match="backward: exp was already walked through"):
         y.backward()
     assert second.backwards == 0
@@ -273,37 +257,31 @@ def test_second_backward_through_a_shared_part():
 # ---------------------------------------------------------------------------- what needs a gradient
 
 
-def test_no_grad_as_a_context():
+def test_no_grad_as_a_context_nests_and_survives_errors():
     x = leaf(1.0)
     with tinynet.no_grad():
         y = x * 2.0
-    assert not y.requires_grad
-    assert y.function is None
-    assert (x * 2.0).requires_grad
-
-
-def test_no_grad_as_a_decorator():
-    @tinynet.no_grad()
-    def evaluate(x):
-        """Doc."""
-        return x * 2.0
-
-    x = leaf(1.0)
-    assert not evaluate(x).requires_grad
-    assert evaluate.__name__ == "evaluate"
-    assert (x * 2.0).requires_grad
-
-
-def test_no_grad_nests_and_survives_errors():
-    x = leaf(1.0)
-    with tinynet.no_grad():
+        assert not y.requires_grad
+        assert y.function is None
         with pytest.raises(ZeroDivisionError), tinynet.no_grad():
             1 / 0  # noqa: B018
         assert not (x * 2.0).requires_grad
     assert (x * 2.0).requires_grad
 
 
-def test_no_grad_counts_for_its_thread_only():
+def test_no_grad_as_a_decorator():
+    @tinynet.no_grad()
+    def evaluate(x, again=3):
+        """Doc."""
+        return evaluate(x, again - 1) if again else x * 2.0
+
+    x = leaf(1.0)
+    assert not evaluate(x).requires_grad
+    assert evaluate.__name__ == "evaluate"
+    assert (x * 2.0).requires_grad, "a function that calls itself left the mode changed"
+
+
+def test_no_grad_affects_its_own_thread_only():
     x, results = leaf(1.0), []
     with tinynet.no_grad():
         thread = threading.Thread(target=lambda: results.append((x * 2.0).requires_grad))
@@ -312,25 +290,13 @@ def test_no_grad_counts_for_its_thread_only():
     assert results == [True]
 
 
-def test_detach():
-    x = leaf(3.0)
-    y = x * x
-    (y.detach() * x).backward()
-    assert x.grad.tolist() == [9]
-    assert y.detach().data is y.data
-
-
 def test_a_gradient_that_nobody_needs_is_not_computed():
-    class Record(Function):
-        def forward(self, x, z):
-            return x + z
-
-        def backward(self, dy):
-            self.asked = self.needs_input_grad
-            return dy if self.asked[0] else None, dy if self.asked[1] else None
+    def backward(self, dy):
+        self.asked = self.needs_input_grad
+        return dy if self.asked[0] else None, dy if self.asked[1] else None
 
     x, z = leaf(1.0), tinynet.tensor(np.array([2.0]))
-    record = Record()
+    record = Custom(backward=backward)
     record(x, z).backward()
     assert record.asked == (True, False)
     assert x.grad.tolist() == [1]
@@ -361,6 +327,9 @@ def test_gradient_argument(dtype):
         (x * 2).backward(gradient)
         assert x.grad.dtype == dtype
         assert x.grad.tolist() == [2, 4]
+    x = leaf(1.0)
+    x.reshape(1, 1).backward()  # one number, whatever its shape, needs no gradient
+    assert x.grad.tolist() == [1]
 
 
 def test_dtype_stays_through_a_graph(dtype):
@@ -371,117 +340,114 @@ def test_dtype_stays_through_a_graph(dtype):
     assert x.grad.dtype == dtype
 
 
-# ---------------------------------------------------------------------------- errors
-
-
-def test_backward_without_a_gradient_needs_one_number():
-    with pytest.raises(ValueError, match=r"backward: a tensor of shape \(2,\) needs gradient="):
-        (leaf(1.0, 2.0) * 2.0).backward()
-    x = leaf(1.0)
-    x.reshape(1, 1).backward()  # one number, whatever its shape
-    assert x.grad.tolist() == [1]
-
-
-def test_gradient_of_another_shape():
-    with pytest.raises(ValueError, match=r"backward: gradient has shape \(3,\), the tensor \(2,\)"):
-        (leaf(1.0, 2.0) * 2.0).backward(np.ones(3))
-
-
-def test_nothing_to_differentiate():
-    with pytest.raises(RuntimeError, match="backward: this tensor does not require a gradient"):
-        (tinynet.tensor(1.0) * 2).backward()
-
-
-def test_only_floating_tensors_have_gradients():
-    with pytest.raises(TypeError, match=r"only float32 and float64 .* gradients, got int64"):
-        tinynet.tensor([1, 2], requires_grad=True)
-
-
-def test_mixed_dtypes():
-    x, z = tinynet.tensor(np.ones(2, np.float32)), tinynet.tensor(np.ones(2))
-    with pytest.raises(TypeError, match="add: other is float64 but input is float32; convert one"):
-        F.add(x, z)
-
-
-def test_mixed_dtypes_behind_an_integer_input():
-    """The first input does not decide: the floating ones must agree."""
-    i = tinynet.tensor([1, 2])
-    x, z = tinynet.tensor(np.ones(2, np.float32)), tinynet.tensor(np.ones(2))
-    with pytest.raises(TypeError, match="returns: input 2 is float64 but input 1 is float32"):
-        Returns(None)(i, x, z)
-
-
-def test_not_a_tensor():
-    message = r"double: input must be a tinynet.Tensor, got list; tinynet.tensor\(\.\.\.\) makes"
-    with pytest.raises(TypeError, match=message):
-        Double()([1.0])
-    with pytest.raises(TypeError, match=r"returns: input 1 must be a tinynet.Tensor, got float"):
-        Returns(None)(leaf(1.0), 2.0)
-
-
-@pytest.mark.parametrize(
-    ("dx", "message"),
-    [
-        (np.ones(3), r"returns.backward: input 0 .* \(2,\) .* its cotangent has shape \(3,\)"),
-        (np.ones(()), r"its cotangent has shape \(\)"),
-        (np.ones(2, np.float32), "input 0 .* is float64, its cotangent .* is float32"),
-        (None, r"returns.backward: input 0 has shape \(2,\) .* its cotangent is None"),
-    ],
-)
-def test_backward_that_returns_the_wrong_thing(dx, message):
-    with pytest.raises(RuntimeError, match=message):
-        Returns(dx)(leaf(1.0, 2.0)).backward(np.ones(2))
-
-
-def test_backward_that_returns_too_many():
-    with pytest.raises(RuntimeError, match=r"returns.backward: 1 inputs, 2 cotangents"):
-        Returns(np.ones(2), np.ones(2))(leaf(1.0, 2.0)).backward(np.ones(2))
-
-
-def test_len_and_item():
-    assert len(leaf(1.0, 2.0)) == 2
-    with pytest.raises(TypeError, match="no axes"):
-        len(tinynet.tensor(1.0))
-    assert tinynet.tensor(2.5).item() == float(tinynet.tensor([2.5])) == 2.5
-    with pytest.raises(ValueError, match=r"item\(\) needs .* one element, got shape \(2,\)"):
-        leaf(1.0, 2.0).item()
-
-
 def test_tensor_copies_and_keeps_the_dtype():
     a = np.ones(2)
     x = tinynet.tensor(a)
     a[0] = 5
     assert x.numpy().tolist() == [1, 1]
+    assert x.detach().data is x.data
+    assert len(x) == 2
+    assert tinynet.tensor(2.5).item() == float(tinynet.tensor([2.5])) == 2.5
     assert x.dtype == np.float64
     assert tinynet.tensor([1.0]).dtype == np.float32
     assert tinynet.tensor([1]).dtype == np.int64
     assert tinynet.tensor([1], dtype=np.float64).dtype == np.float64
-    for bad in (1j, "a", np.ones(1, np.float16)):
-        with pytest.raises(TypeError, match="tensor: data must be float32, float64, integer"):
-            tinynet.tensor(bad)
 
 
-def test_a_decorated_function_that_calls_itself_leaves_the_mode_as_it_was():
-    @tinynet.no_grad()
-    def down(n):
-        return down(n - 1) if n else None
-
-    down(3)
-    x = tinynet.tensor([1.0], requires_grad=True)
-    assert (x + x).requires_grad
+# ---------------------------------------------------------------------------- errors, each in one line
 
 
-def test_ready_is_called_once_for_each_leaf_and_not_before_its_gradient_is_whole():
-    x, w, unused = (tinynet.tensor([a, a], requires_grad=True) for a in (2.0, 3.0, 5.0))
-    then = {}
+def twice(op):
+    op(leaf(1.0))
+    op(leaf(1.0))
 
-    def ready(leaf):
-        assert leaf not in then
-        then[leaf] = leaf.grad.tolist()
 
-    (w * x * (x * x)).sum().backward(on_grad_ready=ready)  # the walk meets x * x first
-    assert then == {w: [8, 8], x: [36, 36]}
-    assert unused.grad is None
-    then.clear()
-    w.backward([1.0, 2.0], on_grad_ready=ready)  # a leaf that is its own graph
-    assert then == {w: [9, 10]}
+def run(backward, forward=lambda self, x: 2 * x):
+    """An operation on two elements, forward and backward."""
+    Custom(forward, backward)(leaf(2.0, 1.0)).backward(np.ones(2))
+
+
+def forward_returns(value):
+    Custom(lambda self, x: value)(leaf(1.0))
+
+
+def run_returning(*dxs):
+    returning(*dxs)(leaf(1.0, 2.0)).backward(np.ones(2))
+
+
+ones, single = tinynet.tensor(np.ones(2)), tinynet.tensor(np.ones(2, np.float32))
+ERRORS = [
+    # calls of the engine
+    (lambda: (leaf(1.0, 2.0) * 2.0).backward(), ValueError, r"backward: a tensor of shape \(2,\) needs gradient="),
+    (lambda: (leaf(1.0, 2.0) * 2.0).backward(np.ones(3)), ValueError,
+     r"backward: gradient has shape \(3,\), the tensor \(2,\)"),
+    (lambda: (tinynet.tensor(1.0) * 2).backward(), RuntimeError, "backward: this tensor does not require a gradient"),
+    (lambda: tinynet.tensor([1, 2], requires_grad=True), TypeError, "only float32 and float64 .* gradients, got int64"),
+    (lambda: tinynet.tensor(1j), TypeError, "tensor: data must be float32, float64, integer"),
+    (lambda: tinynet.tensor("a"), TypeError, "tensor: data must be float32, float64, integer"),
+    (lambda: tinynet.tensor(np.ones(1, np.float16)), TypeError, "tensor: data must be float32, float64, integer"),
+    (lambda: len(tinynet.tensor(1.0)), TypeError, "no axes"),
+    (lambda: leaf(1.0, 2.0).item(), ValueError, r"item\(\) needs .* one element, got shape \(2,\)"),
+    # inputs of an operation
+    (lambda: F.add(single, ones), TypeError, "add: other is float64 but input is float32; convert one"),
+    (lambda: returning(None)(tinynet.tensor([1, 2]), single, ones), TypeError,  # the first one does not decide
+     "custom: input 2 is float64 but input 1 is float32"),
+    (lambda: Double()([1.0]), TypeError,
+     r"double: input must be a tinynet.Tensor, got list; tinynet.tensor\(\.\.\.\) makes"),
+    (lambda: returning(None)(leaf(1.0), 2.0), TypeError, "custom: input 1 must be a tinynet.Tensor, got float"),
+    # mistakes in an operation
+    (lambda: twice(Double()), RuntimeError, "double: this instance has already run; make a new one"),
+    (lambda: forward_returns(ones), TypeError, r"custom.forward must return arrays: .* got Tensor"),
+    (lambda: forward_returns(None), TypeError, r"custom.forward must return arrays: .* got NoneType"),
+    (lambda: forward_returns([np.ones(1)]), TypeError, r"custom.forward must return arrays: .* got list"),
+    (lambda: forward_returns(1.5), TypeError, r"custom.forward must return arrays: .* got float"),
+    (lambda: forward_returns(1), TypeError, r"custom.forward must return arrays: .* got int"),
+    (lambda: forward_returns((np.ones(1), 1.5)), TypeError, r"custom.forward must return arrays: .* got float"),
+    (lambda: run(lambda self, dy: dy * self.saved[0]), RuntimeError, "custom.backward: forward saved nothing"),
+    (lambda: run_returning(np.ones(3)), RuntimeError,
+     r"custom.backward: input 0 .* \(2,\) .* its cotangent has shape \(3,\)"),
+    (lambda: run_returning(np.ones(())), RuntimeError, r"its cotangent has shape \(\)"),
+    (lambda: run_returning(np.ones(2, np.float32)), RuntimeError, "0 .* is float64, its cotangent .* is float32"),
+    (lambda: run_returning(None), RuntimeError,
+     r"custom.backward: input 0 has shape \(2,\) .* its cotangent is None"),
+    (lambda: run_returning(np.ones(2), np.ones(2)), RuntimeError, "custom.backward: 1 inputs, 2 cotangents"),
+    (lambda: run_returning(ones), TypeError, "custom.backward must return arrays: .* got Tensor"),
+    (lambda: run_returning([np.ones(2)]), TypeError, "custom.backward must return arrays: .* got list"),
+    (lambda: run(lambda self, dy: np.ones(2) + np.ones(3)), ValueError, "^operands could not be broadcast"),  # NumPy's
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "error", "message"), ERRORS)
+def test_a_mistake_is_told_in_one_line(call, error, message):
+    with pytest.raises(error, match=message) as raised:
+        call()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda dy: dy.__imul__(2),
+        lambda dy: dy.__setitem__(dy > 0, 0),
+        lambda dy: np.add(dy, 1, out=dy),
+        lambda dy: np.copyto(dy, 1),
+        lambda dy: dy.fill(0),
+        lambda dy: dy.sort(),
+        lambda dy: dy.reshape(2, 1)[1:].__iadd__(1),
+    ],
+)
+def test_backward_cannot_write_into_its_cotangent(write):
+    """It may be another operation's as well: of this sum's other input, to begin with."""
+    x, z = leaf(1.0, 2.0), leaf(1.0, 2.0)
+    careless = Custom(backward=lambda self, dy: write(dy))
+    with pytest.raises(RuntimeError, match=r"^custom.backward must not write into dy.*read-only$"):
+        (careless(x) + z).backward([2.0, 1.0])
+    assert z.grad is None or z.grad.tolist() == [2, 1]
+
+
+def test_backward_may_save_nothing_on_purpose():
+    def forward(self, x):
+        self.save()
+        return x + 0
+
+    run(lambda self, dy: dy if self.saved == () else None, forward)

@@ -1,8 +1,9 @@
-"""python -m tinynet doctor, on machines that a small imitation of CuPy stands for."""
+"""python -m tinynet doctor, on machines that a small imitation of CuPy plays."""
 
 import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ class DynamicLibNotFoundError(RuntimeError):
 def imitate_cupy(
     gpus=2, made_for=12090, damage=(), peers=(), count_error=None, nvrtc_error=None, nvrtc=(12, 9), total=None
 ):
-    """A module with what the doctor calls of CuPy. damage: the pairs (i, j) whose copies lose bits."""
+    """A module with the parts of CuPy that doctor calls. damage: the pairs (i, j) whose copies lose bits."""
     cupy, current = ModuleType("cupy"), [0]
 
     class Device:
@@ -57,23 +58,14 @@ def imitate_cupy(
         x, y, n = args
         y[0] = x[:n].sum() if total is None else total
 
-    def raising(error, answer):
-        def call():
-            if error:
-                raise error
-            return answer
-
-        return call
-
     runtime = SimpleNamespace(
-        getDeviceCount=raising(count_error, gpus),
+        getDeviceCount=Mock(side_effect=count_error, return_value=gpus),
         runtimeGetVersion=lambda: made_for,
         getDeviceProperties=lambda i: {"name": b"Imitation %d" % i},
         deviceCanAccessPeer=lambda i, j: int((i, j) in peers),
     )
-    cupy.cuda = SimpleNamespace(
-        runtime=runtime, Device=Device, nvrtc=SimpleNamespace(getVersion=raising(nvrtc_error, nvrtc))
-    )
+    compiler = SimpleNamespace(getVersion=Mock(side_effect=nvrtc_error, return_value=nvrtc))
+    cupy.cuda = SimpleNamespace(runtime=runtime, Device=Device, nvrtc=compiler)
     cupy.asarray, cupy.asnumpy = asarray, np.asarray
     cupy.zeros = lambda n, dtype: np.zeros(n, dtype).view(Array)
     cupy.RawModule = lambda code: SimpleNamespace(get_function=lambda name: launch)
@@ -169,7 +161,7 @@ def test_a_card_without_a_driver_and_gpus_that_are_hidden(machine, monkeypatch):
         cupy_loader.load_cupy()
 
 
-def test_gpus_whose_copies_arrive_whole_damaged_or_not_at_all(machine, capsys):
+def test_gpus_whose_copies_arrive_intact_damaged_or_not_at_all(machine, capsys):
     machine((12, 4), imitate_cupy(gpus=3, damage=[(0, 1), (0, 2)], peers=[(0, 1), (1, 0)]))
     assert doctor.main() == 0
     lines = capsys.readouterr().out.splitlines()
@@ -179,18 +171,18 @@ def test_gpus_whose_copies_arrive_whole_damaged_or_not_at_all(machine, capsys):
         "CUDA runtime  12.9",
         "NVRTC         12.9",
         "cuda:1        Imitation 1, compute capability 9.0, 2.0 GiB, 1.5 GiB free",
-        f"cuda:0 -> 1   over the host: peer copies come out damaged, {damaged:,} of 1,048,577 words wrong",
-        "cuda:1 -> 0   peer copies arrive whole",
-        "cuda:0 -> 2   over the host: the GPUs have no peer access",
+        f"cuda:0 -> 1   staged through the host: peer copies are damaged, {damaged:,} of 1,048,577 words wrong",
+        "cuda:1 -> 0   peer copies arrive intact",
+        "cuda:0 -> 2   staged through the host: the GPUs have no peer access",
     ):
         assert line in lines
     whys = {(i, j): peer_copy.why_staged(backend.cupy(), i, j) for i in range(3) for j in range(3) if i != j}
-    assert [pair for pair, why in whys.items() if why is None] == [(1, 0)]  # training goes by the same answers
+    assert [pair for pair, why in whys.items() if why is None] == [(1, 0)]  # training acts on the same answers
     kernel = "              a kernel compiles and gives the right sum"
     assert lines[lines.index("cuda:1        Imitation 1, compute capability 9.0, 2.0 GiB, 1.5 GiB free") + 1] == kernel
 
 
-def test_what_is_installed_beside_it_and_does_harm(machine, monkeypatch, capsys):
+def test_packages_that_do_harm(machine, monkeypatch, capsys):
     wheels = [SimpleNamespace(name=name, version="14.2.0") for name in ("cupy-cuda13x", "numpy", None, "cupy-cuda12x")]
     monkeypatch.setattr(doctor.importlib.metadata, "distributions", lambda: wheels)
     machine((12, 4), imitate_cupy(gpus=1, nvrtc=(13, 5)))
@@ -216,7 +208,7 @@ def test_what_fails_costs_one_line(machine, monkeypatch, capsys):
     assert f"NumPy         {np.__version__}" in lines
     assert "numpy         FAILED: 'user_api' (KeyError)" in lines
     assert "cuda:0        FAILED: division by zero (ZeroDivisionError)" in lines
-    assert "cuda:1 -> 0   over the host: the GPUs have no peer access" in lines
+    assert "cuda:1 -> 0   staged through the host: the GPUs have no peer access" in lines
     assert any(line.startswith("emu:0         compiles with ") for line in lines)
 
 
@@ -229,13 +221,11 @@ def test_exit_code_1_only_if_the_cpu_does_not_work(machine, monkeypatch, capsys)
 
 @pytest.mark.parametrize("apt, command", [(None, "pip install ziglang"), ("/usr/bin/apt", "sudo apt install g++")])
 def test_no_compiler_and_no_mpi(machine, monkeypatch, capsys, apt, command):
-    def none():
-        raise RuntimeError("the emulator needs a C++ compiler")
-
     machine(None, None)
-    monkeypatch.setattr(compiler, "compiler", none)
+    monkeypatch.setattr(compiler, "compiler", Mock(side_effect=RuntimeError("the emulator needs a C++ compiler")))
     monkeypatch.setattr(doctor.shutil, "which", lambda name, path=None: apt if name == "apt" else None)
-    monkeypatch.setattr(doctor.importlib.metadata, "version", absent)
+    absent = doctor.importlib.metadata.PackageNotFoundError("mpi4py")
+    monkeypatch.setattr(doctor.importlib.metadata, "version", Mock(side_effect=absent))
     assert doctor.main() == 0
     report, _, missing = capsys.readouterr().out.partition("\nmissing:\n")
     assert "emu:0         cannot be used: the emulator needs a C++ compiler\n" in report
@@ -244,10 +234,6 @@ def test_no_compiler_and_no_mpi(machine, monkeypatch, capsys, apt, command):
         f"    a C++ compiler, for emu:0:\n        {command}\n"
         '    MPI, for training on several machines:\n        pip install "tinynet[mpi]"\n'
     )
-
-
-def absent(name):
-    raise doctor.importlib.metadata.PackageNotFoundError(name)
 
 
 @pytest.mark.parametrize(

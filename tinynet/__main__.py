@@ -1,4 +1,4 @@
-"""What python -m tinynet can do."""
+"""The command line: python -m tinynet <command>."""
 
 import argparse
 import sys

@@ -1,30 +1,30 @@
-"""Reverse-mode automatic differentiation: the tensor, the graph, and the walk back through it.
+"""Reverse-mode automatic differentiation: tensors, and the graph that is recorded as they are computed.
 
 Let y = f(x) somewhere inside a computation that ends in one number L. Write dx for dL/dx, an array
 of x's shape, called the cotangent of x. If we know dy, the chain rule gives
 
     dx_i = sum_j  dy_j * J_ji         where J_ji is the slope of y_j in x_i
 
-so each operation needs to know one thing: how to turn dy into dx. It never builds the Jacobian J, of
-y.size times x.size numbers; it only multiplies by it from the left. `Function.backward` is that product.
+so each operation needs to know one thing: how to turn dy into dx. It never builds the Jacobian J, which has
+y.size times x.size entries; it only multiplies by it from the left. `Function.backward` is that product.
 
 Running operations records a graph: each result remembers the Function that made it, each Function
-its inputs. `Tensor.backward` walks it from L to the leaves, every Function after all users of its
-output, and where one tensor fed several operations it adds up what comes back:
+its inputs. `Tensor.backward` walks it from L to the leaves (backpropagation.py), every Function after all
+users of its outputs. Where one tensor fed several operations, what they return for it is added up:
 
-    L = f(x) + g(x)   means   dx = (what f sends back) + (what g sends back)
+    L = f(x) + g(x)   means   dx = (what f.backward returns) + (what g.backward returns)
 
-This file knows no operation; tinynet/ops/ holds them, one a file.
+This file knows no operation; tinynet/ops/ holds them, one per file.
 """
 
 import contextlib
 import re
 import threading
-from collections import Counter
 
 import numpy as np
 
 from tinynet import backend
+from tinynet.backpropagation import backpropagate
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -36,7 +36,7 @@ class Tensor:
     cotangent) on leaves that require it, else None.
     """
 
-    # NumPy must not take `array * tensor` apart element by element: leave it to Tensor.__rmul__.
+    # NumPy must not multiply `array * tensor` element by element: leave it to Tensor.__rmul__.
     __array_ufunc__ = None
     __slots__ = ("data", "function", "grad", "output_index", "requires_grad")
 
@@ -49,25 +49,11 @@ class Tensor:
         if requires_grad and data.dtype not in FLOATS:
             raise TypeError(f"only float32 and float64 tensors have gradients, got {data.dtype}")
 
-    @property
-    def shape(self):
-        return self.data.shape
-
-    @property
-    def ndim(self):
-        return self.data.ndim
-
-    @property
-    def size(self):
-        return self.data.size
-
-    @property
-    def dtype(self):
-        return self.data.dtype
-
-    @property
-    def device(self):
-        return backend.device_of(self.data)
+    shape = property(lambda self: self.data.shape)
+    ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: self.data.size)
+    dtype = property(lambda self: self.data.dtype)
+    device = property(lambda self: backend.device_of(self.data))
 
     def __len__(self):
         if not self.shape:
@@ -97,81 +83,73 @@ class Tensor:
         return self.data.item()
 
     def detach(self):
-        """The same data without its history: nothing flows back through the result."""
+        """The same data without its history: no gradient flows back through the result."""
         return Tensor(self.data)
 
     def backward(self, gradient=None, on_grad_ready=None):
-        """Put dL/dx into `.grad` of every leaf x that requires it, adding to what is there.
+        """Add dL/dx to `.grad` of every leaf x that requires it, and free the graph on the way.
 
-        gradient: dL/dself, an array or tensor of this tensor's shape. Without it this tensor must
-        be L itself, one number, and dL/dL = 1. The graph is freed on the way. on_grad_ready(x): called for each
-        leaf as soon as nothing more will be added to its .grad, while the walk goes on.
+        gradient: dL/dself, an array or tensor of this tensor's shape. Without it this tensor must be L itself, one
+        number, and dL/dL = 1. on_grad_ready(x): called for each leaf as soon as its .grad is complete.
         """
         if not self.requires_grad:
-            raise RuntimeError(
-                "backward: this tensor does not require a gradient, "
-                "nor did any input of its operations"
-            )
+            raise RuntimeError("backward: this tensor does not require a gradient, nor did any input of its operations")
+        backpropagate(Source(self), self._first_cotangent(gradient), on_grad_ready)
+
+    def _first_cotangent(self, gradient):
+        """dL/dself, where the walk starts: 1 if this tensor is L, else a copy of the caller's gradient."""
         xp = backend.array_module(self.data)
         with backend.use_device(self.device):
             if gradient is None:
                 if self.size != 1:
                     raise ValueError(
-                        f"backward: a tensor of shape {self.shape} needs gradient=, an array of "
-                        "the same shape; only a single number goes without"
+                        f"backward: a tensor of shape {self.shape} needs gradient=, an array of the same shape; "
+                        "only a single number goes without"
                     )
-                dy = xp.ones_like(self.data)
-            else:
-                dy = xp.asarray(gradient.data if isinstance(gradient, Tensor) else gradient)
-                if dy.shape != self.shape:
-                    raise ValueError(
-                        f"backward: gradient has shape {dy.shape}, the tensor {self.shape}"
-                    )
-                dy = dy.astype(self.dtype)  # a copy: the caller's array stays the caller's
-            if self.function is None:
-                _add_to_leaf(self, dy)
-                if on_grad_ready:
-                    on_grad_ready(self)
-                return
-        order = _topological_order(self.function)
-        cotangents = {self.function: [None] * len(self.function.outputs)}
-        cotangents[self.function][self.output_index] = dy
-        uses = Counter(leaf for function in order for leaf in _leaves(function)) if on_grad_ready else {}
-        for function in reversed(order):
-            leaves = _leaves(function) if on_grad_ready else []
-            _send_back(function, cotangents)
-            for leaf in leaves:
-                uses[leaf] -= 1
-                if uses[leaf] == 0:
-                    on_grad_ready(leaf)
+                return xp.ones_like(self.data)
+            dy = xp.asarray(gradient.data if isinstance(gradient, Tensor) else gradient)
+            if dy.shape != self.shape:
+                raise ValueError(f"backward: gradient has shape {dy.shape}, the tensor {self.shape}")
+            return dy.astype(self.dtype)
+
+
+class _NeverSaved:
+    """Stands where `saved` is looked for until `save` is called."""
+
+    def __get__(self, function, owner):
+        if function is None:
+            return self
+        raise RuntimeError(f"{function.name}.backward: forward saved nothing, so there is no self.saved")
 
 
 class Function:
     """One operation. Hyper-parameters and what backward needs live on `self`.
 
-    forward(*arrays) takes and returns plain arrays (one, or a tuple). backward(*dys) takes the
-    cotangents of the outputs and returns those of the inputs, in order; None for an input that
-    needs none (see needs_input_grad). It may return dy itself or a view of it. An instance runs
-    once: `y = Relu()(x)`. What else it holds is set by that call, so that
-    a subclass whose hyper-parameters need an __init__ does not call super().__init__().
+    forward(*arrays) takes and returns plain arrays (one, or a tuple). backward(*dys) takes the cotangents of the
+    outputs, read-only, and returns those of the inputs, in order; None for an input that needs none (see
+    needs_input_grad). It may return dy itself or a view of it. An instance runs once: `y = Relu()(x)`. That call
+    sets whatever else it needs, so a subclass with an __init__ does not call super().__init__().
     """
 
     arguments = ()  # the inputs' names in the public function, for error messages
-    crosses_devices = False  # True for the collectives, whose business that is
+    crosses_devices = False  # True for the collectives, whose inputs may be on several devices
+    runs_on = None  # the device, once it runs
     freed = False
-    saved = ()
+    saved = _NeverSaved()  # `save` hides it behind an attribute of the instance
 
     def __call__(self, *inputs):
+        if self.runs_on is not None:
+            raise RuntimeError(f"{self.name}: this instance has already run; make a new one each time")
         self.runs_on = self._check(inputs)
-        on = _grad_mode.on
-        self.needs_input_grad = tuple([on and x.requires_grad for x in inputs])
+        recording = _grad_mode.on
+        self.needs_input_grad = tuple([recording and x.requires_grad for x in inputs])
         self.needs_backward = True in self.needs_input_grad
         with backend.use_device(self.runs_on):
             arrays = self.forward(*[x.data for x in inputs])
         single = not isinstance(arrays, tuple)
-        results = [Tensor(_as_array(a)) for a in ((arrays,) if single else arrays)]
+        results = [Tensor(self._as_array(a, "forward")) for a in ((arrays,) if single else arrays)]
         if self.needs_backward:
-            self.sources = [Source(x) if on and x.requires_grad else None for x in inputs]
+            self.sources = [Source(x) if recording and x.requires_grad else None for x in inputs]
             # Enough to make a zero cotangent for an output that nobody used.
             self.outputs = [(y.data.shape, y.data.dtype, backend.device_of(y.data)) for y in results]
             for index, y in enumerate(results):
@@ -182,7 +160,7 @@ class Function:
         return results[0] if single else tuple(results)
 
     def save(self, *arrays):
-        """Keep arrays for backward. Everything saved is memory held until then."""
+        """Keep arrays for backward. Whatever is saved takes up memory until then."""
         self.saved = arrays
 
     def forward(self, *arrays):
@@ -191,44 +169,71 @@ class Function:
     def backward(self, *dys):
         raise NotImplementedError
 
+    def checked_backward(self, dys):
+        """What backward returns for each input, as a list; raises unless it is what was asked for."""
+        try:
+            with backend.use_device(self.runs_on):
+                dxs = self.backward(*[_read_only(dy) for dy in dys])
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise RuntimeError(f"{self.name}.backward must not write into dy, others may use it: {error}") from error
+        dxs = list(dxs) if isinstance(dxs, tuple) else [dxs]
+        if len(dxs) != len(self.sources):
+            raise RuntimeError(f"{self.name}.backward: {len(self.sources)} inputs, {len(dxs)} cotangents")
+        for i, x in enumerate(self.sources):
+            if x is not None:
+                dx = dxs[i] = None if dxs[i] is None else self._as_array(dxs[i], "backward")
+                if dx is None or dx.shape != x.shape or dx.dtype != x.dtype:
+                    got = "is None" if dx is None else f"has shape {dx.shape} and is {dx.dtype}"
+                    needed = f"input {i} has shape {x.shape} and is {x.dtype}"
+                    raise RuntimeError(f"{self.name}.backward: {needed}, its cotangent {got}")
+        return dxs
+
+    def free(self):
+        """Drop what backward needed, and the graph behind it: whoever keeps a result keeps neither."""
+        self.freed, self.saved, self.sources = True, (), ()
+
     @property
     def name(self):
         """The public function's name: class MaxPool2d is `max_pool2d`."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
     def _check(self, inputs):
-        """All inputs are tensors, on one device, and the floating ones of one dtype. Returns the device."""
+        """Raise unless all inputs are tensors on one device, the floating ones of one dtype. Returns the device."""
         first, floating, device = inputs[0], None, None
         for x in inputs:
             if not isinstance(x, Tensor):
-                raise TypeError(
-                    f"{self.name}: {self._argument(inputs, x)} must be a tinynet.Tensor, got "
-                    f"{type(x).__name__}; tinynet.tensor(...) makes one"
-                )
+                what = f"{self._argument(x, inputs)} must be a tinynet.Tensor, got {type(x).__name__}"
+                raise TypeError(f"{self.name}: {what}; tinynet.tensor(...) makes one")
             dtype = x.data.dtype
             if dtype in FLOATS:
                 floating = x if floating is None else floating
                 if dtype != floating.data.dtype:
-                    raise TypeError(
-                        f"{self.name}: {self._argument(inputs, x)} is {x.dtype} but "
-                        f"{self._argument(inputs, floating)} is {floating.dtype}; convert one of them"
-                    )
+                    what = f"{self._argument(x, inputs)} is {dtype} but {self._argument(floating, inputs)} is"
+                    raise TypeError(f"{self.name}: {what} {floating.dtype}; convert one of them")
             here = backend.device_of(x.data)
             device = device or here
             if here != device and not self.crosses_devices:
-                raise ValueError(
-                    f"{self.name}: {self._argument(inputs, x)} is on {here} but "
-                    f"{self._argument(inputs, first)} on {device}; move one with .to(device)"
-                )
+                what = f"{self._argument(x, inputs)} is on {here} but {self._argument(first, inputs)} on {device}"
+                raise ValueError(f"{self.name}: {what}; move one with .to(device)")
         return device
 
-    def _argument(self, inputs, x):
+    def _argument(self, x, inputs):
         number = next(i for i, other in enumerate(inputs) if other is x)
         return self.arguments[number] if number < len(self.arguments) else f"input {number}"
 
+    def _as_array(self, a, method):
+        if type(a) is np.ndarray:
+            return a
+        try:
+            return backend.as_array(a)
+        except TypeError as error:
+            raise TypeError(f"{self.name}.{method} must return arrays: {error}") from None
+
 
 class Source:
-    """Where an input came from, which is all that the way back needs of it.
+    """Where an input came from, which is all that the walk back needs to know of it.
 
     Not the data of intermediate results (a leaf is kept, to receive its .grad): a Function that held
     its input tensors would keep every one of them alive until backward, saved or not.
@@ -242,97 +247,21 @@ class Source:
         self.shape, self.dtype = x.data.shape, x.data.dtype
 
 
-def _as_array(a):
-    """NumPy's 0-d results are scalars, which have no memory for a later += to change."""
-    return np.asarray(a) if isinstance(a, np.generic) else a
+def _read_only(dy):
+    """A view of dy that cannot be written to; on a GPU dy itself, since CuPy's arrays can always be."""
+    if isinstance(dy, np.ndarray):
+        dy = dy.view()
+        dy.setflags(False)
+    return dy
 
 
-def _topological_order(last):
-    """Every Function that `last` depends on, each after all of its inputs' Functions.
-
-    A depth-first walk with its own stack: a chain of 100,000 operations would not survive
-    Python's recursion limit. Each stack entry keeps an iterator, which remembers how far it came.
-    """
-    order, seen = [], {last}
-    stack = [(last, _parents(last))]
-    while stack:
-        function, parents = stack[-1]
-        parent = next((p for p in parents if p not in seen), None)
-        if parent is None:
-            order.append(function)
-            stack.pop()
-        else:
-            seen.add(parent)
-            stack.append((parent, _parents(parent)))
-    return order
-
-
-def _parents(function):
-    if function.freed:
-        raise RuntimeError(
-            f"backward: {function.name} was already walked through and what it saved is freed; "
-            "run the forward pass again for a second backward"
-        )
-    return iter([x.function for x in function.sources if x is not None and x.function])
-
-
-def _leaves(function):
-    """The leaves among its inputs that want a gradient; one that comes twice, twice."""
-    return [x.leaf for x in function.sources if x is not None and x.leaf is not None]
-
-
-def _send_back(function, cotangents):
-    """Turn the cotangents of one Function's outputs into those of its inputs, then free it."""
-    dys = cotangents.pop(function)
-    for i, (shape, dtype, where) in enumerate(function.outputs):
-        if dys[i] is None:
-            with backend.use_device(where):
-                dys[i] = backend.to_device(np.zeros(shape, dtype), where)
-    with backend.use_device(function.runs_on):
-        dxs = function.backward(*dys)
-    dxs = dxs if isinstance(dxs, tuple) else (dxs,)
-    if len(dxs) != len(function.sources):
-        raise RuntimeError(
-            f"{function.name}.backward: {len(function.sources)} inputs, {len(dxs)} cotangents"
-        )
-    for i, (x, dx) in enumerate(zip(function.sources, dxs, strict=True)):
-        if x is None:
-            continue
-        if dx is None or dx.shape != x.shape or dx.dtype != x.dtype:
-            got = "is None" if dx is None else f"has shape {dx.shape} and is {dx.dtype}"
-            raise RuntimeError(
-                f"{function.name}.backward: input {i} has shape {x.shape} and is {x.dtype}, "
-                f"its cotangent {got}"
-            )
-        dx = _as_array(dx)
-        with backend.use_device(backend.device_of(dx)):
-            if x.function is None:
-                # Is this memory ours alone? Not if backward handed out dy, a view, or one array twice;
-                # then a leaf gets a copy: .grad is changed in place (by +=, by whoever clips it).
-                shared = dx.base is not None or any(dx is a for a in (*dys, *dxs[:i], *dxs[i + 1 :]))
-                _add_to_leaf(x.leaf, dx.copy() if shared else dx)
-                continue
-            slot = cotangents.get(x.function)
-            if slot is None:
-                slot = cotangents[x.function] = [None] * len(x.function.outputs)
-            slot[x.output_index] = dx if slot[x.output_index] is None else _as_array(slot[x.output_index] + dx)
-    function.freed, function.saved, function.sources = True, (), ()
-
-
-def _add_to_leaf(x, dx):
-    if x.grad is None:
-        x.grad = dx
-    else:
-        x.grad += dx
-
-
-# ---------------------------------------------------------------------------- switches and makers
+# ---------------------------------------------------------------------------- no_grad and tensor()
 
 
 class _GradMode(threading.local):
     on = True
 
-    def __init__(self):  # runs once in each thread that looks: no_grad holds for its own thread
+    def __init__(self):  # runs once in each thread that reads it: no_grad affects its own thread only
         self.before = []
 
 
@@ -340,7 +269,7 @@ _grad_mode = _GradMode()
 
 
 class no_grad(contextlib.ContextDecorator):
-    """Inside `with no_grad():` no graph is recorded: evaluation, and updates of weights."""
+    """Inside `with no_grad():` no graph is recorded: for evaluation, and for updates of weights."""
 
     def __enter__(self):
         _grad_mode.before.append(_grad_mode.on)
@@ -354,7 +283,7 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
     """A tensor with a copy of `data`: a number, nested lists, or an array.
 
     Python floats become float32; arrays keep their dtype unless `dtype` is given. device: `cpu`,
-    `cuda:0`, ...; by default where the data is.
+    `cuda:0`, ...; by default the one that the data is on.
     """
     if isinstance(data, Tensor):
         data = data.data
@@ -362,12 +291,12 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
         data = np.array(data)
         if data.dtype == np.float64:
             data = data.astype(np.float32)
-    # kinds: float, int, unsigned, bool; no half and no long double
+    # kinds: float, int, unsigned, bool; but neither half nor long double
     if data.dtype.kind not in "fiub" or data.dtype == np.float16 or data.dtype.itemsize > 8:
         raise TypeError(f"tensor: data must be float32, float64, integer or bool, got {data.dtype}")
     if dtype is not None and np.dtype(dtype) not in FLOATS and np.dtype(dtype).kind not in "iub":
         raise TypeError(f"tensor: dtype must be float32, float64, integer or bool, got {dtype}")
     source = backend.device_of(data)
     with backend.use_device(source):
-        data = _as_array(data.astype(dtype or data.dtype))  # always a copy
+        data = backend.as_array(data.astype(dtype or data.dtype))  # always a copy
     return Tensor(backend.to_device(data, device or source), requires_grad)

@@ -1,4 +1,4 @@
-"""What this machine has for tinynet, a fact a line, and what is missing, with the command that adds it."""
+"""What this machine has for tinynet, one fact per line; and what it lacks, with the command that installs it."""
 
 import importlib.metadata
 import itertools
@@ -39,7 +39,7 @@ def main():
         try:
             for label, fact in probe(missing):
                 line(label, fact)
-        except Exception as error:  # costs this probe the rest of its lines, and the others none
+        except Exception as error:  # this probe loses the rest of its lines, the others nothing
             line(probe.__name__, failed(error))
     print("\nmissing:" if missing else "\nmissing: nothing")
     for what, command in missing:
@@ -52,7 +52,7 @@ def line(label, fact):
 
 
 def said(fact, *arguments):
-    """What `fact` returns, or that it failed: the next fact does not suffer."""
+    """What `fact` returns, or that it failed; the next fact is printed all the same."""
     try:
         return fact(*arguments)
     except Exception as error:
@@ -63,7 +63,7 @@ def failed(error):
     return f"FAILED: {cupy_loader.cause(error)} ({type(error).__name__})"
 
 
-# ---------------------------------------------------------------------------- probes: they yield (label, fact)
+# ---------------------------------------------------------------------------- probes: each yields (label, fact)
 
 
 def python(missing):
@@ -105,7 +105,7 @@ def cuda(missing):
     runtime, nvrtc = cupy.cuda.runtime.runtimeGetVersion(), cupy.cuda.nvrtc.getVersion()
     yield "CUDA runtime", f"{runtime // 1000}.{runtime % 1000 // 10}"
     yield "NVRTC", f"{nvrtc[0]}.{nvrtc[1]}"
-    if nvrtc[0] > supported[0]:  # CuPy takes the newest that is installed, and the driver may refuse what it makes
+    if nvrtc[0] > supported[0]:  # CuPy takes the newest one installed, and the driver may refuse its output
         missing.append(("an NVRTC that is not newer than the driver", "pip uninstall -y nvidia-cuda-nvrtc"))
     gpus = range(cupy.cuda.runtime.getDeviceCount())
     for i in gpus:
@@ -134,7 +134,7 @@ def mpi(missing):
         mpi4py, works = "mpi4py is not installed", False
     except Exception as error:
         mpi4py, works = f"mpi4py is installed, but its import {failed(error)}", False
-    # The mpich wheel puts mpiexec beside Python: not on the PATH unless the environment is activated.
+    # The mpich wheel puts mpiexec next to Python, which is not on the PATH unless the environment is activated.
     places = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     mpiexec = shutil.which("mpiexec", path=os.pathsep.join(places))
     yield "MPI", mpi4py
@@ -175,11 +175,11 @@ def run_a_kernel(xp, i):
 
 def describe_copy(cupy, i, j):
     reason = cupy_loader.why_staged(cupy, i, j)
-    return f"over the host: {reason}" if reason else "peer copies arrive whole"
+    return f"staged through the host: {reason}" if reason else "peer copies arrive intact"
 
 
 def mpi_library():
-    """The MPI that mpi4py found, asked in a process of its own: a broken MPI may end the process."""
+    """The MPI that mpi4py finds, asked in a separate process: a broken MPI may kill it."""
     program = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     if answer.returncode:

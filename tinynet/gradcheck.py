@@ -1,13 +1,13 @@
-"""Is a backward pass right? Compare it with the slope measured by moving each input a little.
+"""Is a backward pass right? Compare it with slopes measured by changing each input a little.
 
 For y = f(x) and a random array v of y's shape, L = sum(v * y) is one number, and backward with
-v as the cotangent gives dL/dx for all of x at once. Each element can also be measured:
+v as the cotangent gives dL/dx for all of x at once. Each element of it can also be measured:
 
     dL/dx_i  ~  (L(x + eps * e_i) - L(x - eps * e_i)) / (2 * eps)
 
-with an error of order eps^2 from the curve and (rounding of L) / eps from the arithmetic; in
-float64 eps = 1e-6 leaves about nine good digits. v must be random: with v = 1 everywhere softmax,
-whose outputs sum to 1 whatever its input, has gradient 0, and any multiple of it would pass.
+with an error of order eps^2 from the curvature and (rounding error of L) / eps from the arithmetic: in
+float64, eps = 1e-6 leaves about nine correct digits. v must be random: with v = 1 everywhere, softmax,
+whose outputs sum to 1 whatever its input, has gradient 0, and any multiple of that would pass.
 """
 
 import numpy as np
@@ -20,13 +20,13 @@ class GradcheckError(AssertionError):
 
 
 def gradcheck(fn, inputs, eps=1e-6, atol=1e-6, rtol=1e-5, seed=0):
-    """Check fn's backward against central differences with a random cotangent; True if it is right.
+    """Check fn's backward against central differences, with a random cotangent. Returns True if it is right.
 
-    fn: takes the tensors in `inputs`, returns a tensor; must give the same result when called
-    again (seed anything random inside it) and be smooth near the inputs (no ties in a maximum, no
+    fn: takes the tensors in `inputs` and returns a tensor; must return the same result every time
+    (seed anything random inside it) and be smooth near the inputs (no ties in a maximum, no
     ReLU input near 0). inputs: a tensor or a sequence of them; those with requires_grad are
     checked, and must be float64. A wrong gradient raises GradcheckError, which names the
-    operation, the input, the index, the value expected and the one received.
+    operation, the input, the index, the expected value and the one received.
     """
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = [i for i, x in enumerate(inputs) if x.requires_grad]
@@ -50,10 +50,8 @@ def gradcheck(fn, inputs, eps=1e-6, atol=1e-6, rtol=1e-5, seed=0):
             expected = (left + right) / 2
             if abs(expected - received[index]) <= atol + rtol * abs(expected):
                 continue
-            message = (
-                f"{op}: gradient of input {i} at index {index}: expected {expected:.10g}, "
-                f"received {received[index]:.10g}"
-            )
+            message = f"{op}: gradient of input {i} at index {index}: "
+            message += f"expected {expected:.10g}, received {received[index]:.10g}"
             if abs(right - left) > 0.01 * (abs(left) + abs(right)) + 1e-3:
                 message += f" (the slope is {left:.4g} to the left and {right:.4g} to the right: is there a kink?)"
             raise GradcheckError(message)
@@ -62,7 +60,7 @@ def gradcheck(fn, inputs, eps=1e-6, atol=1e-6, rtol=1e-5, seed=0):
 
 @no_grad()
 def _slopes(fn, inputs, x, index, v, eps):
-    """The slopes of L on the left and on the right of one element; their mean is the central one."""
+    """The slopes of L to the left and to the right of one element's value; their mean is the central one."""
     kept = x.data[index].item()
     values = []
     for step in (-eps, 0, eps):

@@ -1,16 +1,15 @@
 """Sliding windows on plain arrays: the geometry that convolution and pooling share.
 
-A window of R x S cells slides over an image of H x W in steps of `stride`. Its cells may lie
-`dilation` apart, and the image may have a border of `padding` on each side. It stops at P x Q
-places:
+A window of R x S pixels slides over an image of H x W in steps of `stride`. Its pixels may be
+`dilation` apart, and the image may be padded by `padding` on each side. There are P x Q output positions:
 
     P = floor((H + 2 * padding - dilation * (R - 1) - 1) / stride) + 1          (Q likewise)
 
-Two ways to look at it. By window: window (p, q) covers the cells
-(p * stride + r * dilation, q * stride + s * dilation) of the image with its border. By cell: cell
-(r, s) of *all* windows at once is one regular slice of that image, starting at
-(r * dilation, s * dilation) with step `stride`. The second needs only R * S array operations instead of
-P * Q. Going first along one axis and then along the other, as im2col and col2im do, it needs R + S.
+They can be visited in two ways. Window by window: window (p, q) covers the pixels
+(p * stride + r * dilation, q * stride + s * dilation) of the padded image. Or pixel by pixel: pixel
+(r, s) of *all* windows at once is one regular slice of that image, which starts at
+(r * dilation, s * dilation) and has step `stride`. The second way takes only R * S array operations instead of
+P * Q, and only R + S if it goes along one axis first and then along the other, as im2col and col2im do.
 """
 
 from typing import NamedTuple
@@ -25,9 +24,7 @@ def pair(op, argument, value, least):
     """An int, or a pair of ints, each at least `least`, as a pair (height first)."""
     both = value if isinstance(value, tuple | list) else (value, value)
     if len(both) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in both):
-        raise ValueError(
-            f"{op}: {argument} must be an integer of at least {least}, or two, got {value!r}"
-        )
+        raise ValueError(f"{op}: {argument} must be an integer of at least {least}, or two, got {value!r}")
     return int(both[0]), int(both[1])
 
 
@@ -42,10 +39,10 @@ def check_image(op, input):
 
 
 def output_size(size, kernel, stride, padding, dilation, ceil_mode=False):
-    """How many places a window stops at along one axis; 0 or less if it does not fit at all.
+    """How many positions a window has along one axis; 0 or less if it does not fit at all.
 
-    ceil_mode: also stop where the window hangs over the far edge, as long as it starts inside the
-    image or its near border (PyTorch's rule).
+    ceil_mode: also count positions where the window extends beyond the far edge, as long as it starts
+    inside the image or its near padding (PyTorch's rule).
     """
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     if not ceil_mode:
@@ -55,12 +52,12 @@ def output_size(size, kernel, stride, padding, dilation, ceil_mode=False):
 
 
 def steps(r, P, stride, dilation):
-    """The slice of one axis of an image that cell r of all P windows sees."""
+    """The slice of one axis of an image that is pixel r of all P windows."""
     return slice(r * dilation, r * dilation + stride * (P - 1) + 1, stride)
 
 
 def cell(r, s, P, Q, stride, dilation):
-    """The slice of a (..., H, W) image that cell (r, s) of all P x Q windows sees: (..., P, Q)."""
+    """The slice of a (..., H, W) image that is pixel (r, s) of all P x Q windows: (..., P, Q)."""
     return ..., steps(r, P, stride[0], dilation[0]), steps(s, Q, stride[1], dilation[1])
 
 
@@ -74,12 +71,12 @@ class Windows(NamedTuple):
     ceil_mode: bool
 
     def places(self, image):
-        """(P, Q): at how many places they stop on an image of size (H, W)."""
+        """(P, Q): how many output positions they have on an image of size (H, W)."""
         sides = zip(image, self.kernel, self.stride, self.padding, self.dilation, strict=True)
         return tuple(output_size(*side, self.ceil_mode) for side in sides)
 
     def border(self, image):
-        """(top, bottom, left, right) around an image; ceil_mode may need more at the far ends."""
+        """(top, bottom, left, right) padding of an image; ceil_mode may need more at the far edges."""
         border = []
         for axis, (size, count) in enumerate(zip(image, self.places(image), strict=True)):
             last = (count - 1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis]
@@ -88,14 +85,14 @@ class Windows(NamedTuple):
         return border
 
     def cells(self, P, Q):
-        """(i, slice): cell i = r * S + s of all windows at once, in reading order."""
+        """(i, slice): pixel i = r * S + s of all windows at once, in row-major order."""
         R, S = self.kernel
         for i in range(R * S):
             yield i, cell(i // S, i % S, P, Q, self.stride, self.dilation)
 
 
 def pad_image(x, padding, value=0.0):
-    """x (..., H, W) with a border of `padding` = (top, bottom, left, right), filled with `value`."""
+    """x (..., H, W) padded by `padding` = (top, bottom, left, right) with `value`."""
     if not any(padding):
         return x
     top, bottom, left, right = padding
@@ -106,17 +103,17 @@ def pad_image(x, padding, value=0.0):
 
 
 def im2col(x, kernel, P, Q, stride, dilation, out):
-    """Lay every window out as a column: (B, C, H, W), padded -> (C, R, S, B, P, Q), into `out`.
+    """Copy every window into a column: (B, C, H, W), padded -> (C, R, S, B, P, Q), into `out`.
 
-    Read as a matrix of C*R*S rows, each column is one window; the images lie side by side. In two steps:
-    for each s the columns of the image that cells (., s) see, and then for each r the rows of those. The
-    second copies most. With stride 1 what it copies of an image, P rows of length Q, is one run of memory.
+    Read as a matrix of C*R*S rows, each column is one window; the images are side by side. In two steps:
+    for each s, those columns of the image that are pixel (., s) of some window; then for each r, their rows. The
+    second step copies most. With stride 1, what it copies of an image, P rows of length Q, is contiguous.
     """
     (B, C, H, _), S = x.shape, kernel[1]
     rows = workspace("rows", (C, S, B, H, Q), x.dtype)
     for s in range(S):
         rows[:, s] = x[..., steps(s, Q, stride[1], dilation[1])].swapaxes(0, 1)
-    # All r in one copy: a view reads the same row through several windows, by its strides alone.
+    # All r in one copy, from a view whose strides make several windows read the same row.
     c, s, b, h, q = rows.strides  # bytes from one channel, ..., column to the next
     out[...] = np.lib.stride_tricks.as_strided(rows, out.shape, (c, h * dilation[0], s, b, h * stride[0], q))
 
@@ -124,7 +121,7 @@ def im2col(x, kernel, P, Q, stride, dilation, out):
 def col2im(columns, x, stride, dilation):
     """The transpose of im2col: add (C, R, S, B, P, Q) to where it came from, in x (B, C, H, W).
 
-    Overlapping windows share cells of the image, and what they bring adds up. The same two steps, backwards.
+    A pixel that several windows share receives the sum. The same two steps, in reverse.
     """
     C, R, S, B, P, Q = columns.shape
     rows = workspace("rows", (C, S, B, x.shape[2], Q), x.dtype)

@@ -237,7 +237,7 @@ def test_only_what_a_gradient_needs_is_saved():
     saved = (x * 2).function.saved
     assert saved[0].shape == ()
     assert saved[1] is None
-    assert (x + x).function.saved == ()
+    assert "saved" not in vars((x + x).function)
     assert F.mul(tinynet.tensor(np.ones(3)), 2.0).function is None
 
 

@@ -15,18 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tinynet.backend import tf32
-
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"  # comes with the driver
 OLDEST, NEWEST = 12, 13  # the CUDA versions that CuPy 14 is made for; OLDEST needs driver 525
+
+
+when_loaded = []  # functions to call once CuPy is there
 
 
 @functools.cache  # an error is not cached
 def cupy():
     """The CuPy module. Raises NoGPU, a RuntimeError of one line, where it cannot be used."""
     module = load_cupy()
-    if tf32.tf32_allowed():
-        tf32.configure_cublas()
+    for function in when_loaded:
+        function()
     return module
 
 
@@ -128,7 +129,7 @@ def why_staged(cupy, source, target):
     if not cupy.cuda.runtime.deviceCanAccessPeer(source, target):  # CuPy asks the same
         return "the GPUs have no peer access"
     damaged, words = damaged_words(cupy, source, target)
-    return f"peer copies come out damaged, {damaged:,} of {words:,} words wrong" if damaged else None
+    return f"peer copies are damaged, {damaged:,} of {words:,} words wrong" if damaged else None
 
 
 def damaged_words(cupy, source, target, words=2**20 + 1):

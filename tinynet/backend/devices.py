@@ -15,16 +15,28 @@ from tinynet import emulator
 from tinynet.backend import peer_copy
 from tinynet.backend.cupy_loader import cupy
 
+NUMPY = np.ndarray, np.generic  # the second for results without axes, which NumPy returns as scalars
+
 
 def array_module(x):
     """The library that `x` belongs to: numpy, cupy or the emulator."""
-    if isinstance(x, np.ndarray | np.generic):
+    if isinstance(x, NUMPY):
         return np
     if isinstance(x, emulator.xp.ndarray):
         return emulator.xp
     if type(x).__module__.partition(".")[0] == "cupy":
         return cupy()
     raise TypeError(f"expected a NumPy, CuPy or emulated array, got {type(x).__name__}")
+
+
+def as_array(x):
+    """x, made an array if NumPy returned a scalar, which += cannot change. Raises TypeError for anything else."""
+    if isinstance(x, np.ndarray):
+        return x
+    if isinstance(x, np.generic):
+        return np.asarray(x)
+    array_module(x)  # raises the TypeError
+    return x
 
 
 def on_gpu(x):
@@ -34,7 +46,7 @@ def on_gpu(x):
 
 def device_of(x):
     """The device that holds the array `x`, as a string."""
-    if isinstance(x, np.ndarray | np.generic):
+    if isinstance(x, NUMPY):
         return "cpu"
     kind = "emu" if isinstance(x, emulator.xp.ndarray) else "cuda"
     return f"{kind}:{x.device.id}"

@@ -1,9 +1,10 @@
 """TF32: float32 products on a GPU's tensor cores, several times as fast, to about three digits."""
 
 import importlib
-import sys
 
 import numpy as np
+
+from tinynet.backend import cupy_loader
 
 _allowed = False
 
@@ -16,7 +17,7 @@ def allow_tf32(on=True):
     """
     global _allowed
     _allowed = bool(on)
-    if sys.modules.get("cupy"):
+    if cupy_loader.cupy.cache_info().currsize:  # otherwise when it is loaded
         configure_cublas()
 
 
@@ -28,3 +29,6 @@ def configure_cublas():
     """Apply the choice to CuPy's own matrix products (cuBLAS). CuPy has no public name for this."""
     linalg = importlib.import_module("cupy._core._routines_linalg")
     linalg.set_compute_type(np.float32, linalg.COMPUTE_TYPE_TF32 if _allowed else linalg.COMPUTE_TYPE_DEFAULT)
+
+
+cupy_loader.when_loaded.append(lambda: configure_cublas() if _allowed else None)

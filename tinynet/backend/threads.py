@@ -79,10 +79,9 @@ def blocks(start, stop, x):
 def parallel_for(n, body, on):
     """Call `body(start, stop)` over pieces of range(n), on all cores if `on` is a NumPy array.
 
-    The pieces run in any order, on any thread, so each must write to its own part of the result.
-    Meanwhile BLAS is held to one thread per worker: many small products side by side keep the cores
-    busier than each product cut in two. A GPU is parallel anyway and gets one call, and so does
-    an array `on` so small that waking a thread would cost more.
+    The pieces run in any order, on any thread, so each must write to its own part of the result. Meanwhile BLAS is
+    held to one thread per worker: many small products side by side keep the cores busier than each product cut in
+    two. A GPU is parallel anyway and gets one call, and so does an array too small to be worth waking a thread for.
     """
     threads = _num_threads
     alone = threads == 1 or n < 2 or getattr(_local, "busy", False)
@@ -127,9 +126,9 @@ def _marked_busy():
 def elementwise(body, *xs):
     """Call `body(y, *xs)`, which fills y element by element, in parallel; return y.
 
-    xs: arrays of one shape; y: a new array of that shape and of the first one's dtype. Large arrays reach
-    the body as flat pieces, on several threads, so it may use its arguments but no whole array from
-    outside. Its temporaries are as small as one block, and stay in cache.
+    xs: arrays of one shape; y: a new array of that shape and of the first one's dtype. Large arrays reach the body
+    as flat pieces, on several threads, so it may use its arguments but no whole array from outside. Its
+    temporaries are as small as one block, and stay in cache.
     """
     y = array_module(xs[0]).empty(xs[0].shape, xs[0].dtype)
     update_elementwise(body, y, *xs)
@@ -155,8 +154,8 @@ def update_elementwise(body, *arrays):
 def gate(out, x, passes):
     """out = x where the bool array `passes` is true and 0 elsewhere, whatever x is there.
 
-    Four times as fast as where(), and right for infinity, unlike x * passes, since inf * 0 is nan. As
-    an integer, -True is -1, whose bits are all ones: x & -1 is x, bit by bit, and x & 0 is 0.
+    Four times as fast as where(), and right for infinity, unlike x * passes, since inf * 0 is nan. As an integer,
+    -True is -1, whose bits are all ones: x & -1 is x, bit by bit, and x & 0 is 0.
     """
     bits = f"i{x.itemsize}"
     array_module(x).bitwise_and(x.view(bits), -passes.astype(bits), out=out.view(bits))
@@ -170,9 +169,8 @@ def matmul(a, b):
     matmul, come here, so that x @ w.T + b is F.linear(x, w, b) to the bit: how a product is cut decides how its
     sums are rounded. (A plain @ in both would change the losses of every network made of Linear.)
     """
-    if not isinstance(a, np.ndarray) or a.ndim != 2 or b.ndim != 2:
-        return a @ b
-    if _num_threads == 1 or a.shape[0] * b.size < 64 * SMALL:
+    matrices = isinstance(a, np.ndarray) and a.ndim == b.ndim == 2
+    if not matrices or _num_threads == 1 or len(a) * b.size < 64 * SMALL:
         return a @ b
     out = np.empty((a.shape[0], b.shape[1]), a.dtype)
     on = max(a, b, key=np.size)
