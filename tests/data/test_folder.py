@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinynet.data import ArrayImages, Cached, DataError, ImageError, ImageFolder
+from tinynet.data import ArrayImages, Cached, DataError, ImageError, ImageFolder, named, open_images
 from tinynet.data.images import save_jpeg
 from toy_images import Toy, write_images
 
@@ -51,12 +51,9 @@ def test_wrong_folders_are_named_in_one_line(tmp_path):
     for empty in ("gap/b", "gap/c", "nothing"):
         (tmp_path / empty).mkdir()
     for name, message in [
-        ("missing", "does not exist"),
-        ("flat/a.png", "is a file"),
-        ("flat", "no class folders; expected <folder>/<class>"),
-        ("nothing", "no class folders"),
-        ("whole", "splits train, val"),
-        ("gap", "no images in class b, c"),
+        ("missing", "does not exist"), ("flat/a.png", "is a file"), ("nothing", "no class folders"),
+        ("flat", "no class folders; expected <folder>/<class>/<images>"),
+        ("whole", "splits train, val"), ("gap", "no images in class b, c"),
     ]:
         with pytest.raises(DataError, match=message) as caught:
             ImageFolder(tmp_path / name)
@@ -152,3 +149,16 @@ def test_cache_under_many_threads():
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda i: cache.image(i, 8), list(range(40)) * 10))
     np.testing.assert_array_equal(np.stack(got), np.concatenate([toy.pixels] * 10))
+
+
+def test_open_images_keeps_small_data_sets_in_memory(tmp_path, monkeypatch):
+    write_images(tmp_path, "train/a/1.png", "train/b/1.png", "val/a/1.png", "val/b/1.png")
+    bytes_in_all = 4 * 8 * 8 * 3
+    for limit, kind in ((named.SMALL, Cached), (bytes_in_all + 1, Cached), (bytes_in_all, ImageFolder)):
+        monkeypatch.setattr(named, "SMALL", limit)
+        for dataset, split in zip(open_images(tmp_path, 8), ("train", "val"), strict=True):
+            assert type(dataset) is kind and dataset.root == tmp_path / split and len(dataset) == 2
+            assert dataset.image(1, 8).shape == (8, 8, 3)
+    write_images(tmp_path, "val/c/1.png")
+    with pytest.raises(DataError, match="unexpected c"):
+        open_images(tmp_path, 8)

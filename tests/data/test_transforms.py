@@ -119,12 +119,12 @@ def test_pca_shift_has_a_hundredth_of_the_covariance_of_the_pixels():
 
 
 def test_pca_adds_one_color_to_the_whole_image():
-    color = PCAColor([900, 100, 4], np.eye(3))
+    color = PCAColor([900, 100, 4], np.eye(3), std=0.2)
     image = numbered(5, 6)
     shift = color(image, np.random.default_rng(3)) - image
     assert shift.dtype == np.float32
     assert np.ptp(shift, axis=(0, 1)).max() < 1e-5 and np.abs(shift[0, 0]).max() > 0.1
-    alpha = np.random.default_rng(3).normal(0, 0.1, 3)
+    alpha = np.random.default_rng(3).normal(0, 0.2, 3)
     np.testing.assert_allclose(shift[0, 0], alpha * [30, 10, 2], rtol=1e-4)
 
 

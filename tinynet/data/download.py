@@ -121,11 +121,10 @@ def _fetch(url, part, path, progress):
             have = 0
         rest = response.headers.get("Content-Length")
         total = have + int(rest) if rest is not None else None
-        if total is not None:
-            free = shutil.disk_usage(path.parent).free
-            if total - have > free:
-                raise DataError(f"{path.parent} has {free / 1e6:.0f} MB free, {path.name} needs "
-                                f"{(total - have) / 1e6:.0f} MB: free some space or choose another folder")
+        free = shutil.disk_usage(path.parent).free
+        if total is not None and total - have > free:
+            raise DataError(f"{path.parent} has {free / 1e6:.0f} MB free, {path.name} needs "
+                            f"{(total - have) / 1e6:.0f} MB: free some space or choose another folder")
         bar = tqdm(desc=path.name, initial=have, total=total, unit="B", unit_scale=True,
                    disable=None if progress else True)
         with bar, open(part, "ab" if have else "wb") as file:

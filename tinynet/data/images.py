@@ -140,9 +140,8 @@ def _refuse_dangerous(image):
     """Pillow only warns between one and two times its limit; here the limit is strict."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
-        raise Image.DecompressionBombError(
-            f"{image.width} x {image.height} pixels, more than {limit}: a decompression bomb?"
-        )
+        size = f"{image.width} x {image.height} pixels"
+        raise Image.DecompressionBombError(f"{size}, more than {limit}: a decompression bomb?")
     if image.format == "EPS":
         raise ValueError("an EPS program, not an image (Pillow would run Ghostscript on it)")
 

@@ -62,8 +62,7 @@ def _write(folder, counts, side, seed):
             (folder / split / name).mkdir(parents=True)
     jobs = [(number, split, i) for number, (split, n) in enumerate(counts.items()) for i in range(n)]
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for _ in pool.map(draw_and_save, jobs):
-            pass  # so that an exception in a thread is raised here
+        list(pool.map(draw_and_save, jobs))  # list: an exception in a thread is raised here
 
 
 def draw(name, side, rng):
