@@ -192,8 +192,8 @@ def about():
     blas = [f"{b['internal_api']} {b['version']}, {b['architecture']} kernels"
             for b in threadpoolctl.threadpool_info() if b["internal_api"] == "openblas"]
     versions = [f"Python {platform.python_version()}", f"NumPy {np.__version__} ({'; '.join(blas) or 'other BLAS'})"]
-    for name in ("tinynet", "torch", "pillow"):
-        if importlib.util.find_spec("PIL" if name == "pillow" else name):
+    for module, name in (("tinynet", "tinynet-alexnet"), ("torch", "torch"), ("PIL", "pillow")):
+        if importlib.util.find_spec(module):
             versions.append(f"{name} {importlib.metadata.version(name)}")
     command = [Path(a).name if os.sep in a else a for a in sys.argv[1:]]  # no paths of this machine
     return [

@@ -1,9 +1,10 @@
 """How good a run is, and the file that says so step by step."""
 
 import csv
-import os
 
 import numpy as np
+
+from tinynet.files import replacing
 
 
 def topk_correct(scores, labels, k):
@@ -34,15 +35,13 @@ class MetricsFile:
         self.write()
 
     def write(self):
-        """All rows, under another name first: a kill or a full disk here must not cost the old."""
+        """All rows, under another name first: a kill or a full disk here must not cost the old ones."""
         if not self.writes:
             return
-        unfinished = self.path.with_suffix(".part")
-        with open(unfinished, "w", newline="") as file:
+        with replacing(self.path) as unfinished, open(unfinished, "w", newline="") as file:
             writer = csv.DictWriter(file, self.fields)
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(unfinished, self.path)
 
     def add_step(self, **row):
         self.rows.append(row)
