@@ -195,7 +195,7 @@ def draw_figures(folder, options, model, loaders, metrics):
     size, train, val = options.image_size, loaders.train.dataset, loaders.val["center crop"].dataset
     about = f"AlexNet, {options.width:g} of its width, {size} x {size} pixels, recipe {options.recipe}"
     plot.curves(folder / "curves.png", metrics.rows, len(loaders.train), about)
-    plot.filters(folder / "conv1.png", model.state_dict()["conv1.weight"], model.groups, f"conv1: {about}")
+    plot.filters(folder / "conv1.png", model.state_dict()["conv1.weight"], model.columns, f"conv1: {about}")
     pictures, count = explain.nearest_pictures(model, val, train, loaders.plain, loaders.train.side, options.batch_size)
     title = f"left: a validation image; right: the nearest of {count:,} training images by fc7. {about}"
     plot.nearest(folder / "nearest.png", pictures, title)

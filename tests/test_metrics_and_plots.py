@@ -55,8 +55,8 @@ def test_a_row_that_a_kill_cut_off_is_dropped(tmp_path):
 def test_figures_are_pictures(tmp_path, rng):
     plot.curves(tmp_path / "a.png", filled(tmp_path / "m.csv").rows, 4, "title")
     plot.curves(tmp_path / "a1.png", filled(tmp_path / "m.csv").rows[:1], 4, "before any evaluation")
-    plot.filters(tmp_path / "b.png", rng.standard_normal((48, 3, 11, 11)), 2, "title")
-    plot.filters(tmp_path / "b1.png", rng.standard_normal((10, 3, 11, 11)), 1, "title")
+    plot.filters(tmp_path / "b.png", rng.standard_normal((48, 3, 11, 11)), ["a", "b"], "title")
+    plot.filters(tmp_path / "b1.png", rng.standard_normal((10, 3, 11, 11)), ["a"], "title")
     pictures = rng.integers(0, 256, (7, 20, 20, 3)).astype("uint8")
     plot.nearest(tmp_path / "c.png", [[(p, "cat") for p in pictures]] * 2, "title")
     for name in ("a.png", "a1.png", "b.png", "b1.png", "c.png"):

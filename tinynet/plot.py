@@ -43,21 +43,20 @@ def curves(path, rows, steps_per_epoch, title):
     figure.savefig(path, dpi=130)
 
 
-def filters(path, weight, blocks, title):
-    """The filters of the first layer as pictures, one block per group (the paper's figure 3).
+def filters(path, weight, names, title):
+    """The filters of the first layer as pictures, one block per column of channels (the paper's figure 3).
 
-    weight: (K, 3, R, S). blocks: into how many equal runs to cut K. Each filter is stretched to
-    the full range of gray on its own, with 0 at middle gray.
+    weight: (K, 3, R, S). names: of the columns, into which K is split evenly. Each filter is stretched to the full
+    range of gray on its own, with 0 at middle gray.
     """
-    each = len(weight) // blocks
+    each = len(weight) // len(names)
     columns = next(c for c in (16, 12, 8, each) if each % c == 0)
     rows = each // columns
     R, S = weight.shape[2:]
-    figure = Figure(figsize=(columns * 0.52, blocks * (rows * 0.52 + 0.3) + 0.4), layout="constrained")
+    figure = Figure(figsize=(columns * 0.52, len(names) * (rows * 0.52 + 0.3) + 0.4), layout="constrained")
     figure.suptitle(title, fontsize=11, color=INK)
-    for number, (axes, part) in enumerate(
-        zip(np.atleast_1d(figure.subplots(blocks, 1)), np.split(weight, blocks), strict=True)
-    ):
+    blocks = zip(np.atleast_1d(figure.subplots(len(names), 1)), np.split(weight, len(names)), names, strict=True)
+    for axes, part, name in blocks:
         picture = np.ones((rows * (R + 1) - 1, columns * (S + 1) - 1, 3))
         for i, kernel in enumerate(part):
             top, left = i // columns * (R + 1), i % columns * (S + 1)
@@ -65,8 +64,7 @@ def filters(path, weight, blocks, title):
             picture[top : top + R, left : left + S] = stretched.transpose(1, 2, 0)
         axes.imshow(picture, interpolation="nearest")
         axes.set_axis_off()
-        if blocks > 1:
-            axes.set_title(f"group {number}", fontsize=9, color=MUTED, loc="left")
+        axes.set_title(name, fontsize=9, color=MUTED, loc="left")
     figure.savefig(path, dpi=130)
 
 

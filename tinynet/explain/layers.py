@@ -50,7 +50,7 @@ def layer_table(model, batch_size=128):
     pass. A weight of a convolution is used once at each of its P x Q output positions. Between the layers stands what
     the devices exchange in the forward pass of a batch.
     """
-    heads = "".join(f"{f'on device {i} ({device})':22}" for i, device in enumerate(model.devices))
+    heads = "".join(f"{name:22}" for name in (model.columns if len(model.devices) > 1 else ["output"]))
     lines = [f"{'layer':6} {heads} {'parameters':>10} {'per device':>10} {'MMAC':>7}"]
     total_parameters = total_macs = 0
     for step in steps(model, batch_size)[1:]:

@@ -115,6 +115,13 @@ class AlexNet(nn.Module):
                 hook(name, xs)
         return xs[0]
 
+    @property
+    def columns(self):
+        """The names of the columns of channels: one per device, or on a single device one per group."""
+        if len(self.devices) > 1:
+            return [f"device {i} ({device})" for i, device in enumerate(self.devices)]
+        return [f"group {i}" for i in range(self.groups)]
+
     def whole(self):
         """The network with all of its weights in this process: itself. (HybridAlexNet has a part of them.)"""
         return self
