@@ -12,6 +12,7 @@ named       any of these by name, or a folder
 prepare     python -m tinynet.data.prepare: converts an ImageNet tree to 256 x 256 JPEGs, once
 """
 
+# ruff: noqa: I001 (one name per line would be longer than the rest)
 from tinynet.data.cifar10 import cifar10
 from tinynet.data.download import download, imagenette
 from tinynet.data.errors import DataError, ImageError
@@ -23,19 +24,12 @@ from tinynet.data.prefetcher import Prefetcher
 from tinynet.data.shapes import shapes
 from tinynet.data.statistics import Statistics, fit_statistics, mean_image
 from tinynet.data.transforms import (
-    CenterCrop,
-    Compose,
-    Normalize,
-    PCAColor,
-    RandomCrop,
-    RandomHorizontalFlip,
-    TenCrop,
-    ten_crop,
-    to_chw,
+    CenterCrop, Compose, Normalize, PCAColor, RandomCrop, RandomHorizontalFlip, TenCrop, ten_crop, to_chw
 )
 from tinynet.files import cache_folder
 
 __all__ = [
+<<<<<<< HEAD
     "ArrayImages",
     "Cached",
     "CenterCrop",
@@ -62,4 +56,9 @@ __all__ = [
     "shapes",
     "ten_crop",
     "to_chw",
+=======
+    "ArrayImages", "Cached", "CenterCrop", "Compose", "DataError", "DataLoader", "ImageError", "ImageFolder",
+    "Normalize", "PCAColor", "Prefetcher", "RandomCrop", "RandomHorizontalFlip", "TenCrop", "cache_folder", "cifar10",
+    "decode", "download", "fit_statistics", "imagenette", "mean_image", "open_images", "shapes", "ten_crop", "to_chw",
+>>>>>>> data
 ]
