@@ -29,36 +29,8 @@ from tinynet.data.transforms import (
 from tinynet.files import cache_folder
 
 __all__ = [
-<<<<<<< HEAD
-    "ArrayImages",
-    "Cached",
-    "CenterCrop",
-    "Compose",
-    "DataError",
-    "DataLoader",
-    "ImageError",
-    "ImageFolder",
-    "Normalize",
-    "PCAColor",
-    "Prefetcher",
-    "RandomCrop",
-    "RandomHorizontalFlip",
-    "Statistics",
-    "TenCrop",
-    "cache_folder",
-    "cifar10",
-    "decode",
-    "download",
-    "fit_statistics",
-    "imagenette",
-    "mean_image",
-    "open_images",
-    "shapes",
-    "ten_crop",
-    "to_chw",
-=======
     "ArrayImages", "Cached", "CenterCrop", "Compose", "DataError", "DataLoader", "ImageError", "ImageFolder",
-    "Normalize", "PCAColor", "Prefetcher", "RandomCrop", "RandomHorizontalFlip", "TenCrop", "cache_folder", "cifar10",
+    "Normalize", "PCAColor", "Prefetcher", "RandomCrop", "RandomHorizontalFlip", "Statistics", "TenCrop", "cache_folder",
+    "cifar10",
     "decode", "download", "fit_statistics", "imagenette", "mean_image", "open_images", "shapes", "ten_crop", "to_chw",
->>>>>>> data
 ]
