@@ -30,7 +30,7 @@ from tinynet.files import cache_folder
 
 __all__ = [
     "ArrayImages", "Cached", "CenterCrop", "Compose", "DataError", "DataLoader", "ImageError", "ImageFolder",
-    "Normalize", "PCAColor", "Prefetcher", "RandomCrop", "RandomHorizontalFlip", "Statistics", "TenCrop", "cache_folder",
-    "cifar10",
-    "decode", "download", "fit_statistics", "imagenette", "mean_image", "open_images", "shapes", "ten_crop", "to_chw",
+    "Normalize", "PCAColor", "Prefetcher", "RandomCrop", "RandomHorizontalFlip", "Statistics", "TenCrop",
+    "cache_folder", "cifar10", "decode", "download", "fit_statistics", "imagenette", "mean_image", "open_images",
+    "shapes", "ten_crop", "to_chw",
 ]
