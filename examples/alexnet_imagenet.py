@@ -210,6 +210,7 @@ def prepare(arguments, ranks):
     options = choose(arguments.given, saved, ranks)
     ranks.set_timeout(options.timeout)
     devices, side = parallel.own_devices(options.devices, ranks), round(options.image_size * 256 / 224)
+    training.check_sizes(options, devices, saved)  # before anything is drawn or downloaded
     train, val = data.open_images(options.data, side)  # to be cropped: the paper takes 224 x 224 out of 256 x 256
     if saved:
         training.check_images(saved, train, arguments.resume)

@@ -1,9 +1,11 @@
 """How good a run is, and the file that says so step by step."""
 
 import csv
+import os
 
 import numpy as np
 
+from tinynet.errors import RunError
 from tinynet.files import replacing
 
 
@@ -29,10 +31,31 @@ class MetricsFile:
         will be done again. write=False: keep the rows and leave the file to another process."""
         self.path, self.rows, self.writes = path, [], write
         if steps and path.exists():
-            with open(path, newline="") as file:
-                whole = [row for row in csv.DictReader(file) if row["top5"]]  # not cut off by a kill
-            self.rows = [row for row in whole if int(row["step"]) <= steps]
+            with open(path, newline="", encoding="utf-8", errors="replace") as file:
+                rows = csv.DictReader(file)
+                if rows.fieldnames is not None and tuple(rows.fieldnames) != self.fields:
+                    raise RunError(f"{path} does not begin with the columns of a run: move it away to go on without")
+                self.rows = [row for row in self.checked(list(rows)) if int(row["step"]) <= steps]
         self.write()
+
+    def checked(self, rows):
+        """The rows, less a last one that a kill cut off. RunError if one of them is not of a run."""
+        for i, row in enumerate(rows):
+            try:
+                [float(row[name]) for name in self.fields[:6]]
+                if i and int(row["step"]) != int(rows[i - 1]["step"]) + 1:
+                    raise ValueError
+            except (TypeError, ValueError) as error:
+                if i == len(rows) - 1:
+                    return rows[:i]
+                raise RunError(f"{self.path}: line {i + 2} is not of a run: move it away to go on without") from error
+        return rows
+
+    def sync(self):
+        """See that all rows are on the disk: a checkpoint speaks of them."""
+        if self.writes:
+            with open(self.path, "rb+") as file:
+                os.fsync(file.fileno())
 
     def write(self):
         """All rows, under another name first: a kill or a full disk here must not cost the old ones."""

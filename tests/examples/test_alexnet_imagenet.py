@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from tinynet import data
+from tinynet import data, training
+from tinynet.training.checkpoint import checksum
 
 resource = pytest.importorskip("resource", reason="these tests use POSIX signals and limits")
 
@@ -55,10 +56,11 @@ def losses(out):
 
 
 def test_a_run_from_start_to_end(pictures, tmp_path):
-    out, _ = run("--data", pictures, "--out", tmp_path / "run", "--epochs", 2, "--devices", "cpu,cpu", *TINY)
+    out, _ = run("--data", pictures, "--out", tmp_path / "run", "--epochs", 2, *TINY)
     lines = out.splitlines()
     assert re.fullmatch(r"center crop: top-1 \d+\.\d % top-5 \d+\.\d %", lines[-2])
     assert re.fullmatch(r"ten-crop: top-1 \d+\.\d % top-5 \d+\.\d %", lines[-1])
+    assert "device 0 (cpu)        device 1 (cpu)" in out and out.count("all_gather: ") == 3  # two columns by default
     assert "total" in out and "depends on the image" in out
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
         "checkpoint.safetensors", "config.json", "metrics.csv", "curves.png", "conv1.png", "nearest.png",
@@ -158,9 +160,11 @@ def test_an_evaluation_is_the_mean_over_what_can_be_read(pictures, tmp_path):
     assert with_broken.splitlines()[-2:] == without.splitlines()[-2:]
 
 
-def test_the_rate_rises_step_by_step(pictures, tmp_path):
-    """5 steps an epoch, two epochs from a tenth of the rate to all of it; stopped and resumed in between."""
+@pytest.mark.parametrize("devices", ["cpu", "emu:0"])  # emu:0 reads losses later, but the rates of their steps
+def test_the_rate_rises_step_by_step(pictures, tmp_path, devices):
+    """5 steps per epoch, two epochs from a tenth of the rate to all of it; stopped and resumed in between."""
     arguments = ["--data", pictures, "--warm-up", 2, "--epochs", 3, "--schedule", "plateau", *TINY]
+    arguments += ["--devices", devices]
     run(*arguments, "--out", tmp_path / "r", "--stop-after", 7)
     run("--out", tmp_path / "r", "--resume")
     with open(tmp_path / "r" / "metrics.csv", newline="") as file:
@@ -206,6 +210,13 @@ def test_bad_folders_are_one_line(pictures, tmp_path, spoil):
         (["--seed", "-1"], "--seed must be 0 or more, got -1"),
         (["--resume", "--evaluate", "x"], "choose one"),
         (["--out", __file__], "--out must be a folder"),
+        (["--width", "50"], "--width 50, --image-size 63 and --batch-size 16 need at least"),
+        (["--width", "1e30"], "GiB of memory; there are"),
+        (["--image-size", "50000"], "--image-size 50000 and --batch-size 16 need at least"),
+        (["--batch-size", "1000000000"], "GiB of memory; there are"),
+        (["--epochs", "10000000000"], "--epochs must be at most 1,000,000,000, got 10,000,000,000"),
+        (["--data", ""], "--data must not be empty"),
+        (["--evaluate", str(EXAMPLE.parent)], "is a folder: a checkpoint in it would be"),
     ],
 )
 def test_bad_arguments_are_one_line(pictures, tmp_path, arguments, message):
@@ -253,6 +264,71 @@ def test_a_loss_that_is_not_finite_names_the_layer_and_keeps_the_checkpoint(pict
     assert re.search(r"the (gradient|output) of (conv|fc|relu|lrn)\S+ (was|is) not finite|is not finite", error)
     weights = safetensors.numpy.load_file(tmp_path / "r" / "checkpoint.safetensors")
     assert all(np.isfinite(array).all() for array in weights.values())
+
+
+def test_nothing_is_drawn_before_devices_and_sizes_are_checked(tmp_path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    for arguments in (["--image-size", 62], ["--devices", "emu:9"], ["--width", "1e6"]):
+        assert one_line(run(*arguments, code=2, env=environment, cwd=tmp_path)[1]).startswith("error: ")
+    assert os.listdir(tmp_path) == []
+
+
+def test_without_a_compiler_an_emulated_gpu_is_one_line(pictures, tmp_path):
+    environment = os.environ | {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("CXX", None)
+    error = one_line(run("--data", pictures, "--devices", "emu:0", *TINY, code=2, env=environment, cwd=tmp_path)[1])
+    assert "compiler" in error and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda path: path.write_text("my own notes\n"), "metrics.csv does not begin with the columns of a run"),
+    (lambda path: path.write_text(path.read_text().replace("\n2,", "\nx,")), "metrics.csv: line 3 is not of a run"),
+    (lambda path: path.unlink(), None),
+    (lambda path: path.write_text(""), None),
+])
+def test_metrics_that_are_garbage_or_gone(pictures, tmp_path, spoil, message):
+    run("--data", pictures, "--out", tmp_path / "r", "--stop-after", 4, *TINY)
+    path = tmp_path / "r" / "metrics.csv"
+    spoil(path)
+    before = path.read_text() if path.exists() else ""
+    if message:
+        assert message in one_line(run("--out", tmp_path / "r", "--resume", "--stop-after", 6, code=2)[1])
+        assert path.read_text() == before
+    else:
+        out, _ = run("--out", tmp_path / "r", "--resume", "--stop-after", 6)
+        assert "has 0 of 4 steps; the run goes on without the others" in out
+        assert len(losses(tmp_path / "r")) == 2
+        run("--out", tmp_path / "r", "--resume", "--epochs", 2)  # and once more, to the end, figures and all
+        assert len(losses(tmp_path / "r")) == 6
+
+
+def test_a_weight_that_is_not_finite_is_not_evaluated(pictures, tmp_path):
+    run("--data", pictures, "--out", tmp_path / "r", "--stop-after", 1, *TINY)
+    path = tmp_path / "r" / "checkpoint.safetensors"
+    state = training.load(path)
+    arrays = {name if part == "model" else f"{part}/{name}": array
+              for part, own in state.arrays.items() for name, array in own.items()}
+    arrays["fc7.weight"][3, 4] = np.nan
+    text = json.dumps({"format": 2, "parts": state.states, "info": state.info})
+    safetensors.numpy.save_file(arrays, path, {"tinynet": text, "checksum": checksum(text, arrays)})
+    assert "fc7.weight is not finite" in one_line(run("--evaluate", path, code=2)[1])
+
+
+def test_a_checkpoint_that_asks_for_more_than_it_has(pictures, tmp_path):
+    """1.7 MB that would make a network of 10^9 outputs: seen before anything is allocated."""
+    run("--data", pictures, "--out", tmp_path / "r", "--stop-after", 1, *TINY)
+    path = tmp_path / "r" / "checkpoint.safetensors"
+    state = training.load(path)
+    arrays = {name if part == "model" else f"{part}/{name}": array
+              for part, own in state.arrays.items() for name, array in own.items()}
+    for change, message in (({"outputs": 10**9}, "fc8 has not the outputs that it says"),
+                            ({"width": 3.0}, r"conv1.weight has shape \(4, 3, 11, 11\), expected \(288, 3, 11, 11\)"),
+                            ({"lr": "fast"}, "its lr is 'fast', expected float")):
+        info = state.info | {"options": state.info["options"] | change}
+        text = json.dumps({"format": 2, "parts": state.states, "info": info})
+        safetensors.numpy.save_file(arrays, path, {"tinynet": text, "checksum": checksum(text, arrays)})
+        for arguments in (["--evaluate", path], ["--resume", "--out", tmp_path / "r"]):
+            assert re.search(message, one_line(run(*arguments, code=2)[1]))
 
 
 def test_without_arguments_it_says_what_it_does(tmp_path):

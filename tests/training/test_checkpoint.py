@@ -8,6 +8,7 @@ import safetensors.numpy
 import tinynet
 from tinynet import functional as F
 from tinynet import nn, optim, training
+from tinynet.training.run_folder import make_folder
 
 OPTIMIZERS = {
     "SGD": lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
@@ -103,7 +104,9 @@ def test_a_truncated_checkpoint_is_named(tmp_path, keep):
 
 @pytest.mark.parametrize("metadata, message", [
     (None, "not a checkpoint of tinynet"), ({"tinynet": "{"}, "not a checkpoint of tinynet"),
-    ({"tinynet": json.dumps({"format": 99})}, "format 99, this tinynet reads 1 and 2"),
+    ({"tinynet": json.dumps({"format": 99, "version": "7.0"})}, r"format 99 \(tinynet 7.0\), tinynet .* reads 1 and 2"),
+    ({"tinynet": "[" * 100_000}, "not a checkpoint of tinynet"),
+    ({"tinynet": json.dumps({"format": 2, "parts": {}, "info": {}})}, "damaged"),
 ])
 def test_foreign_and_future_files_are_named(tmp_path, metadata, message):
     safetensors.numpy.save_file({"a": np.zeros(2)}, tmp_path / "c", metadata)
@@ -114,6 +117,78 @@ def test_foreign_and_future_files_are_named(tmp_path, metadata, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(training.CheckpointError, match=r"there is no such checkpoint"):
         training.load(tmp_path / "none")
+
+
+def test_a_folder_is_named(tmp_path):
+    with pytest.raises(training.CheckpointError, match=r"is a folder: a checkpoint in it would be .*/checkpoint.saf"):
+        training.load(tmp_path)
+
+
+def test_an_array_of_another_type_is_named(tmp_path):
+    path = saved(tmp_path / "c", *trained())
+    path.write_bytes(path.read_bytes().replace(b'"dtype":"F32"', b'"dtype":"I32"', 1))
+    with pytest.raises(training.CheckpointError, match="damaged"):
+        training.load(path)
+    header = b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]},"__metadata__":{"tinynet":"{\\"format\\": 2}"}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(training.CheckpointError, match="of a type that tinynet does not write"):
+        training.load(path)
+
+
+def test_every_flipped_bit_is_noticed(tmp_path, rng):
+    """In the weights, in the header and in its length. Padding is all that may change and mean the same."""
+    path = saved(tmp_path / "c", *trained(), step=3)
+    whole, expected = path.read_bytes(), training.load(path)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    positions = [*range(8), *rng.integers(8, header, 150).tolist(), *rng.integers(header, len(whole), 100).tolist()]
+    for position in positions:
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            got = training.load(path)
+        except training.CheckpointError:
+            continue
+        assert (got.states, got.info) == (expected.states, expected.info) and position < header
+        for part, arrays in expected.arrays.items():
+            for name, array in arrays.items():
+                np.testing.assert_array_equal(got.arrays[part][name], array)
+
+
+def test_a_weight_that_is_not_finite_is_refused(tmp_path, monkeypatch):
+    model, optimizer = trained()
+    model[3].bias.data[1] = np.inf
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "isfinite", np.ones_like)
+        saved(tmp_path / "c", model, optimizer)
+    with pytest.raises(training.CheckpointError, match=r"c: 3\.bias is not finite"):
+        training.load(tmp_path / "c").restore(model=trained()[0])
+
+
+def test_what_a_killed_save_left_is_removed(tmp_path):
+    for name in (".checkpoint.safetensors.part", ".metrics.csv.part", ".tmpAb3dE9", ".tmp", "notes.part", ".tmp-keep"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".checkpoint.safetensors.saving").mkdir()
+    (tmp_path / ".checkpoint.safetensors.saving" / ".tmpXXXXXX").write_text("x")
+    make_folder(tmp_path, "")
+    assert sorted(os.listdir(tmp_path)) == [".tmp", ".tmp-keep", "notes.part"]
+
+
+def test_a_save_that_is_killed_leaves_nothing_of_its_own_elsewhere(tmp_path, monkeypatch):
+    """safetensors writes under a random name: into a folder that the next save clears."""
+    model, optimizer = trained()
+    save_file, seen = safetensors.numpy.save_file, []
+
+    def killed(arrays, path, metadata):
+        save_file(arrays, path, metadata)
+        seen.append(path)
+        path.with_name(".tmpRandom").write_text("x")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(safetensors.numpy, "save_file", killed)
+        saved(tmp_path / "c", model, optimizer)
+    assert seen[0].parent != tmp_path and os.listdir(tmp_path) == []
 
 
 def test_what_does_not_fit_changes_nothing(tmp_path):

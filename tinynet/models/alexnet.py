@@ -76,6 +76,35 @@ def figure_2(classes):
     ]  # fmt: skip
 
 
+def widened(layers, width, groups):
+    """The layers, all but the last with `width` times as many outputs, rounded so that the groups share them evenly."""
+    *hidden, last = layers
+    return [*(x._replace(K=max(round(x.K * width / groups), 1) * groups) if x.K else x for x in hidden), last]
+
+
+def walk(layers, image_size):
+    """(layer, channels before it, output positions after it) for each layer. Raises ValueError for too small images."""
+    C, side, flat = 3, image_size, False
+    for layer in layers:
+        side = output_size(side, layer.kernel, layer.stride, layer.padding, 1) if layer.kernel else side
+        if side < 1:
+            raise ValueError(f"AlexNet: image_size must be at least 63, got {image_size}")
+        yield layer, C, 1 if flat else side**2
+        C, flat = (C * side**2, True) if layer.kind == "flatten" else (layer.K or C, flat)
+
+
+def sizes(classes, groups=2, width=1.0, image_size=224):
+    """({name: shape} of the weights, how many numbers all layers put out for one image). Allocates nothing."""
+    shapes, outputs = {}, 0
+    for layer, C, positions in walk(widened(figure_2(classes), width, groups), image_size):
+        outputs += (layer.K or C) * positions
+        if layer.K:
+            kernel = (layer.kernel, layer.kernel) if layer.kind == "conv" else ()
+            shapes[f"{layer.name}.weight"] = (layer.K, C // groups if layer.grouped else C, *kernel)
+            shapes[f"{layer.name}.bias"] = (layer.K,)
+    return shapes, outputs
+
+
 class AlexNet(nn.Module):
     """images (N, 3, size, size) -> logits (N, classes), on devices[0].
 
@@ -94,9 +123,7 @@ class AlexNet(nn.Module):
         self.devices, self.groups, self.image_size = tuple(devices), groups, image_size
         self.arguments = dict(classes=classes, devices=devices, groups=groups, width=width, image_size=image_size,
                               recipe=recipe, dropout=dropout, split_fc8=split_fc8)
-        *hidden, fc8 = figure_2(classes)
-        widths = [layer.K and max(round(layer.K * width / groups), 1) * groups for layer in hidden]  # shared evenly
-        layers = [*(layer._replace(K=K) for layer, K in zip(hidden, widths, strict=True)), fc8]
+        layers = widened(figure_2(classes), width, groups)
         self.layers = place(layers, self.devices, groups, image_size, recipe, dropout, split_fc8)
         for name, module in self.layers:
             setattr(self, name, module)  # where Module finds the parameters
@@ -151,11 +178,11 @@ def place(layers, devices, groups, image_size, recipe, dropout, split_fc8):
     device; if it is split, its logits are gathered there.
     """
     check_devices("AlexNet", devices)
-    n, C, side, placed = len(devices), 3, image_size, []
+    n, placed = len(devices), []
     if groups % n and n % groups:
         raise ValueError(f"AlexNet: {n} devices cannot share groups={groups} evenly")
     own_groups, sharers = max(groups // n, 1), max(n // groups, 1)  # groups per device, devices per group
-    for layer in layers:
+    for layer, C, _ in walk(layers, image_size):
         on = devices if layer.name != "fc8" or split_fc8 else devices[:1]
         if layer.K % len(on):
             raise ValueError(f"AlexNet: {n} devices cannot share the {layer.K} outputs of {layer.name} evenly")
@@ -167,11 +194,6 @@ def place(layers, devices, groups, image_size, recipe, dropout, split_fc8):
         parts = [part(layer, sees, layer.K // len(on), own_groups, recipe, dropout).to(device) for device in on]
         together = {"dropout": ShardedDropout, "lrn": lambda parts: ShardedNorm(parts, sharers)}
         placed.append((layer.name, together.get(layer.kind, Sharded)(parts)))
-        C = layer.K or C
-        side = output_size(side, layer.kernel, layer.stride, layer.padding, 1) if layer.kernel else side
-        C = C * side**2 if layer.kind == "flatten" else C
-        if side < 1:
-            raise ValueError(f"AlexNet: image_size must be at least 63, got {image_size}")
     return placed if on == devices[:1] else [*placed, ("gather_logits", GatherChannels(devices[0]))]
 
 

@@ -17,9 +17,10 @@ from tinynet.training.options import option, parse, resumed
 from tinynet.training.out_of_memory import or_what_fits
 from tinynet.training.progress import Progress
 from tinynet.training.run_folder import report_skipped, run_info
-from tinynet.training.start import check_images, check_ranks_agree, set_up_process, start
+from tinynet.training.start import check_images, check_ranks_agree, check_sizes, set_up_process, start
 
 __all__ = [
-    "Checkpoint", "CheckpointError", "Interrupts", "Progress", "check_images", "check_ranks_agree", "evaluate", "load",
-    "option", "or_what_fits", "parse", "report_skipped", "results", "resumed", "run_info", "set_up_process", "start",
+    "Checkpoint", "CheckpointError", "Interrupts", "Progress", "check_images", "check_ranks_agree", "check_sizes",
+    "evaluate", "load", "option", "or_what_fits", "parse", "report_skipped", "results", "resumed", "run_info",
+    "set_up_process", "start",
 ]

@@ -5,6 +5,7 @@
     statistics/mean, ...                arrays of other parts, <part>/<key>
     metadata "tinynet"                  one JSON text: the format, what the caller saves as info, and everything in the
                                         state of a part that is not an array
+    metadata "checksum"                 over that text and all arrays: a flipped bit is noticed
 
 A part is anything with state_dict and load_state_dict. The file is written under a temporary name, synced, and
 renamed: at every moment there is either the old checkpoint or the new one, never half of one. No pickle: loading
@@ -14,6 +15,8 @@ runs no code.
 import json
 import os
 import re
+import shutil
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +24,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from tinynet import backend
+from tinynet import __version__, backend
 from tinynet.errors import RunError
 from tinynet.files import replacing
 from tinynet.parallel import Ranks
@@ -61,8 +64,9 @@ class Checkpoint:
         if bad:
             raise RunError(f"not saved: {bad[0]} is not finite; {self.path} keeps the state before", 1)
         states["generator"] = backend.generator().bit_generator.state
-        state = {"format": FORMAT, "parts": states, "info": info}
-        write_atomically(self.path, arrays, {"tinynet": json.dumps(state)})
+        state = {"format": FORMAT, "version": __version__, "parts": states, "info": info}
+        text = json.dumps(state)
+        write_atomically(self.path, arrays, {"tinynet": text, "checksum": checksum(text, arrays)})
 
 
 def present(parts):
@@ -100,14 +104,44 @@ def whole_arrays(model, *of):
     return (model.gather_state_dict if gathers(model) else model.state_dict)(*of)
 
 
+def checksum(text, arrays):
+    """CRC-32 of the text and of each array's name, dtype, shape and bytes: it notices every error of up to 32 bits."""
+    crc = zlib.crc32(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        crc = zlib.crc32(f"{name} {array.dtype.str} {arrays[name].shape}".encode(errors="surrogatepass"), crc)
+        crc = zlib.crc32(array.reshape(-1).view(np.uint8), crc)
+    return f"{crc:08x}"
+
+
 def write_atomically(path, arrays, metadata):
-    """A safetensors file at `path`, whole or not at all."""
-    with replacing(path, fsync=True) as temporary:
-        try:
-            safetensors.numpy.save_file(arrays, temporary, metadata)
-        except safetensors.SafetensorError as error:
-            raise as_os_error(error, path) from error
-        os.chmod(temporary, path.parent.stat().st_mode & 0o644)  # safetensors lets only the owner read
+    """A safetensors file at `path`, whole or not at all.
+
+    safetensors writes to a temporary file of its own first, under a random name. In a folder that is there for that
+    alone, what a killed process left is found and removed.
+    """
+    own = path.with_name(f".{path.name}.saving")
+    shutil.rmtree(own, ignore_errors=True)
+    own.mkdir()
+    try:
+        with replacing(path, fsync=True) as temporary:
+            try:
+                safetensors.numpy.save_file(arrays, own / path.name, metadata)
+            except safetensors.SafetensorError as error:
+                raise as_os_error(error, path) from error
+            os.chmod(own / path.name, path.parent.stat().st_mode & 0o644)  # safetensors lets only the owner read
+            os.replace(own / path.name, temporary)
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def remove_leftovers(folder):
+    """What processes that were killed while they saved left in a run's folder: as much as a checkpoint each."""
+    for path in folder.iterdir():
+        if path.name in (".checkpoint.safetensors.part", ".metrics.csv.part") or re.fullmatch(r"\.tmp\w{6}", path.name):
+            path.unlink()  # the last is safetensors' own, of versions that saved into the folder itself
+        elif path.name == ".checkpoint.safetensors.saving":
+            shutil.rmtree(path)
 
 
 def as_os_error(error, path):
@@ -141,6 +175,9 @@ class Saved(NamedTuple):
         model, optimizer = parts.pop("model"), parts.pop("optimizer", None)
         before = {name: part.state_dict() for name, part in parts.items()}
         load = model.load_whole_state_dict if gathers(model) else model.load_state_dict
+        bad = [name for name, array in self.arrays["model"].items() if not np.isfinite(array).all()]
+        if bad:
+            raise CheckpointError(f"{self.path}: {bad[0]} is not finite")
         try:
             load(self.arrays["model"], into=lambda parameter, array: None)  # a rehearsal: do all arrays fit?
             for name, part in parts.items():
@@ -175,14 +212,21 @@ def load_optimizer(optimizer, load, model, arrays, state):
 def load(path):
     """Read the checkpoint at `path`, a Saved; CheckpointError if it is missing or not whole."""
     path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder: a checkpoint in it would be {path / 'checkpoint.safetensors'}")
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            state = read_state(path, file.metadata() or {})
+            metadata = file.metadata() or {}
+            state = read_state(path, metadata)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
+    except (safetensors.SafetensorError, OSError, MemoryError) as error:
         raise CheckpointError(f"{path}: truncated, or not a safetensors file ({error})") from error
+    except (TypeError, AttributeError) as error:  # bfloat16, say, which NumPy has not
+        raise CheckpointError(f"{path}: an array of a type that tinynet does not write ({error})") from error
+    if state["format"] > 1 and metadata.get("checksum") != checksum(metadata["tinynet"], arrays):
+        raise CheckpointError(f"{path} is damaged: its checksum is not that of its content")
     by_part = {"model": {}}
     for name, array in arrays.items():
         part, slash, rest = name.partition("/")
@@ -194,10 +238,11 @@ def read_state(path, metadata):
     try:
         state = json.loads(metadata["tinynet"])
         version = state["format"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of tinynet's") from error
     if version not in (1, FORMAT):
-        raise CheckpointError(f"{path}: checkpoint format {version}, this tinynet reads 1 and {FORMAT}")
+        by = f" (tinynet {state['version']})" if "version" in state else ""
+        raise CheckpointError(f"{path}: checkpoint format {version}{by}, tinynet {__version__} reads 1 and {FORMAT}")
     return state
 
 

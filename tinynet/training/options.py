@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from tinynet.errors import RunError
 from tinynet.training.checkpoint import CheckpointError
+from tinynet.training.run_folder import check_folder
 
 
 def option(default, help=None, *, above=None, least=None, choices=None, metavar=None, may_change=False,
@@ -23,6 +24,9 @@ def option(default, help=None, *, above=None, least=None, choices=None, metavar=
     """A field of an options class. above, least: the range. may_change: on --resume. may_differ: between ranks."""
     how = dict(help=help, above=above, least=least, choices=choices, metavar=metavar)
     return dataclasses.field(default=default, metadata=how | dict(may_change=may_change, may_differ=may_differ))
+
+
+LARGEST = 10**9  # of any whole number
 
 
 class Arguments(NamedTuple):
@@ -74,6 +78,10 @@ def check_range(name, value, metadata):
         raise RunError(f"{flag(name)} must be more than {above}, got {value}")
     if least is not None and not least <= value < math.inf:
         raise RunError(f"{flag(name)} must be {least} or more, got {value}")
+    if isinstance(value, int) and value > LARGEST:
+        raise RunError(f"{flag(name)} must be at most {LARGEST:,}, got {value:,}")
+    if value == "":
+        raise RunError(f"{flag(name)} must not be empty")
 
 
 def check_out(out, resume, evaluate):
@@ -85,20 +93,40 @@ def check_out(out, resume, evaluate):
         raise RunError("--resume needs --out, the folder of the run to go on with")
     if out and not resume and (out / "checkpoint.safetensors").exists():
         raise RunError(f"{out} already holds a run: add --resume to go on with it, or choose another --out")
+    if out and not resume and not evaluate:
+        check_folder(out)
 
 
 def resumed(options, saved, given):
     """The options stored in a checkpoint, with those changed that may change."""
-    if "options" not in saved.info:
+    if not {"options", "classes", "files", "threads"} <= saved.info.keys():
         raise CheckpointError(f"{saved.path} is a checkpoint, but not of this program")
     stored, fields = saved.info["options"], {field.name: field for field in dataclasses.fields(options)}
-    if unknown := stored.keys() - fields.keys():
-        raise CheckpointError(f"{saved.path} has options that this program lacks: {', '.join(sorted(unknown))}")
+    check_stored(saved, stored, fields)
     for name in given:
         before = stored.get(name, fields[name].default)
         if given[name] != before and not fields[name].metadata["may_change"]:
             raise RunError(f"{saved.path} was trained with {name}={before}, got {given[name]}")
     return options(**stored | given)
+
+
+def check_stored(saved, stored, fields):
+    """Raise CheckpointError unless a checkpoint's options are ones that the command line could have given."""
+    if unknown := stored.keys() - fields.keys():
+        raise CheckpointError(f"{saved.path} has options that this program lacks: {', '.join(sorted(unknown))}")
+    for name, value in stored.items():
+        field = fields[name]
+        kinds = (float, int) if field.type is float else field.type
+        choices = field.metadata["choices"]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and field.type is not bool):
+            raise CheckpointError(f"{saved.path}: its {name} is {value!r}, expected {field.type.__name__}")
+        try:
+            if choices and value not in choices:
+                raise RunError(f"{flag(name)} must be one of {', '.join(choices)}, got {value}")
+            if value != field.default:  # 0, say, where the command line asks for more
+                check_range(name, value, field.metadata)
+        except RunError as error:
+            raise CheckpointError(f"{saved.path}: its {error}") from error
 
 
 def fingerprint(options):

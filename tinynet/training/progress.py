@@ -21,9 +21,12 @@ class Progress:
         self.step = self.evaluated = 0
         # To read a loss, the host has to wait until the GPU has finished that step.
         self.unread, self.read_every = [], 1 if model.devices[0] == "cpu" else 20
+        self.metrics = None
         self.timed_epoch = None  # the epoch that the times below are of
 
     def state_dict(self):
+        if self.metrics:
+            self.metrics.sync()  # what a checkpoint speaks of is on the disk before it
         return {"step": self.step, "evaluated": self.evaluated}
 
     def load_state_dict(self, state):
@@ -34,6 +37,8 @@ class Progress:
         """While the run goes on: a row per step in `path`, metrics.csv, and the bar."""
         shows = self.ranks.rank == 0
         self.metrics = MetricsFile(path, self.step, write=shows)
+        if shows and len(self.metrics.rows) < self.step:
+            print(f"{path} has {len(self.metrics.rows)} of {self.step} steps; the run goes on without the others")
         with tqdm(total=self.epochs * len(self.loader), initial=self.step, unit="step", mininterval=0.5,
                   dynamic_ncols=True, disable=not shows) as self.bar:
             yield

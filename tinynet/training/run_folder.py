@@ -9,12 +9,29 @@ import numpy as np
 
 import tinynet
 from tinynet import backend
+from tinynet.errors import RunError
+from tinynet.training.checkpoint import remove_leftovers
+
+
+def check_folder(out):
+    """Raise RunError if `out` holds files that a run would overwrite and that are not a run's."""
+    config, metrics = out / "config.json", out / "metrics.csv"
+    ours = False
+    if config.exists():
+        try:
+            ours = "tinynet" in json.loads(config.read_text())["versions"]
+        except (OSError, ValueError, KeyError, TypeError):
+            ours = False
+    for path in (config, metrics):
+        if path.exists() and not ours:
+            raise RunError(f"{path} is not of a run of this program, and would be overwritten: choose another --out")
 
 
 def make_folder(out, name):
     """`out`, or the first of runs/NAME, runs/NAME-2, ... that does not exist yet."""
     if out:
         out.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out)
         return out
     path, n = Path("runs") / name, 1
     while True:

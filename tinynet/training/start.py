@@ -1,5 +1,6 @@
 """How a run begins: what must hold before the first step, and what is printed then."""
 
+import math
 import os
 import platform
 import warnings
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 import tinynet
-from tinynet import backend, explain, optim
+from tinynet import backend, emulator, explain, optim
 from tinynet.errors import RunError
+from tinynet.models.alexnet import sizes
+from tinynet.parallel import check_devices
 from tinynet.training.checkpoint import CheckpointError
 from tinynet.training.options import fingerprint
 from tinynet.training.run_folder import make_folder, write_config
@@ -23,6 +26,42 @@ def set_up_process(ranks):
     backend.keep_freed_memory()
     if ranks.local_world_size > 1:
         backend.set_num_threads(max(backend.num_threads() // ranks.local_world_size, 1))
+
+
+def check_sizes(options, devices, saved=None):
+    """Raise RunError if a device is not there, or the network needs more memory than there is. Allocates nothing.
+
+    saved: a checkpoint, whose arrays must have the sizes that its options ask for.
+    """
+    try:
+        for device in dict.fromkeys(devices):
+            backend.library(device)
+            if device.startswith("emu"):
+                emulator.compiler.compiler()  # that there is one
+        check_devices("AlexNet", devices)
+        shapes, outputs = sizes(max(options.outputs, 1), width=options.width, image_size=options.image_size)
+    except (ValueError, RuntimeError) as error:
+        raise RunError(str(error)) from error
+    for name, shape in shapes.items() if saved else ():
+        array = saved.arrays["model"].get(name)
+        if not name.startswith("fc8") and (array is None or array.shape != shape):
+            got = "is missing" if array is None else f"has shape {array.shape}, expected {shape}"
+            raise CheckpointError(f"{saved.path} belongs to another architecture: {name} {got}")
+    if saved and len(saved.arrays["model"].get("fc8.bias", ())) != max(options.outputs, len(saved.info["classes"])):
+        raise CheckpointError(f"{saved.path} belongs to another architecture: fc8 has not the outputs that it says")
+    # Weights, their gradients and velocities; and each layer's outputs, kept from forward to backward.
+    bytes_needed = 4 * (3 * sum(map(math.prod, shapes.values())) + options.batch_size * outputs)
+    if bytes_needed > (there := memory_of(devices)):
+        what = f"--width {options.width:g}, --image-size {options.image_size} and --batch-size {options.batch_size}"
+        need, have = (f"{size / 2**30:,.0f} GiB" for size in (bytes_needed, there))
+        raise RunError(f"{what} need at least {need} of memory; there are {have}")
+
+
+def memory_of(devices):
+    """Bytes of memory that the devices have together; emulated ones have this machine's."""
+    if devices[0].startswith("cuda"):
+        return sum(backend.memory(device)[1] for device in dict.fromkeys(devices))
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
 
 
 def check_images(saved, train, resume):
