@@ -1,4 +1,4 @@
-"""How good a run is, and the file that says so step by step."""
+"""Top-k accuracy, and the file with the metrics of each step."""
 
 import csv
 import os
@@ -12,23 +12,23 @@ from tinynet.files import replacing
 def topk_correct(scores, labels, k):
     """Whether each label is among the `k` highest scores. scores: (N, classes) -> bool (N,).
 
-    Of equal scores the first counts as the higher, as argmax has it: a network that answers every
-    picture alike must not be right every time.
+    Of equal scores the first counts as the higher, as in argmax: a network that gives every class the same score must
+    not be right every time.
     """
     own = np.take_along_axis(scores, labels[:, None], axis=1)  # (N, 1)
     first = np.arange(scores.shape[1]) < labels[:, None]  # (N, classes)
     rank = (scores > own).sum(1) + ((scores == own) & first).sum(1)
-    return (rank < k) & np.isfinite(own[:, 0])  # nan is smaller than nothing, so rank would be 0
+    return (rank < k) & np.isfinite(own[:, 0])  # no score is greater than nan, so its rank would be 0
 
 
 class MetricsFile:
-    """metrics.csv: a row a step; an evaluation stands in the row of the step that it followed."""
+    """metrics.csv: a row per step; an evaluation is in the row of the step that it followed."""
 
     fields = ("step", "epoch", "lr", "loss", "top1", "top5", "val_loss", "val_top1", "val_top5")
 
     def __init__(self, path, steps, write=True):
-        """Start the file, or go on after its first `steps` steps: what comes after a checkpoint
-        will be done again. write=False: keep the rows and leave the file to another process."""
+        """Start the file, or go on after its first `steps` steps: those after the checkpoint will be repeated.
+        write=False: keep the rows, but leave the file to another process."""
         self.path, self.rows, self.writes = path, [], write
         if steps and path.exists():
             with open(path, newline="", encoding="utf-8", errors="replace") as file:
@@ -58,7 +58,7 @@ class MetricsFile:
                 os.fsync(file.fileno())
 
     def write(self):
-        """All rows, under another name first: a kill or a full disk here must not cost the old ones."""
+        """All rows, to a temporary file first: a kill or a full disk must not lose the old ones."""
         if not self.writes:
             return
         with replacing(self.path) as unfinished, open(unfinished, "w", newline="") as file:

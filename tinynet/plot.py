@@ -1,4 +1,4 @@
-"""The figures: learning curves, first-layer kernels, nearest images; a network's columns."""
+"""Figures: learning curves, first-layer filters, nearest images, and a network's columns."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 
 INK, MUTED, FAINT = "#222222", "#8a8a8a", "#c9d8ea"
 TRAINING, HELD_OUT, SAME = "#3b6ea5", "#c8442b", "#2e7d32"
-DEVICES = [TRAINING, HELD_OUT, SAME, "#9c6b00"]  # one color a device, and again
+DEVICES = [TRAINING, HELD_OUT, SAME, "#9c6b00"]  # one color per device, then from the start
 
 
 def curves(path, rows, steps_per_epoch, title):
@@ -46,7 +46,7 @@ def curves(path, rows, steps_per_epoch, title):
 def filters(path, weight, names, title):
     """The filters of the first layer as pictures, one block per column of channels (the paper's figure 3).
 
-    weight: (K, 3, R, S). names: of the columns, into which K is split evenly. Each filter is stretched to the full
+    weight: (K, 3, R, S). names: of the columns, into which K is split evenly. Each filter is scaled to the full
     range of gray on its own, with 0 at middle gray.
     """
     each = len(weight) // len(names)
@@ -69,7 +69,7 @@ def filters(path, weight, names, title):
 
 
 def nearest(path, rows, title):
-    """The paper's figure 4: in each row a query and its nearest images, framed by right or wrong.
+    """The paper's figure 4: in each row a query and its nearest images, framed by whether the class is the same.
 
     rows: lists of (picture (H, W, 3) uint8, class name), the query first.
     """
@@ -89,10 +89,10 @@ def nearest(path, rows, title):
 def columns(path, steps, title):
     """A network on several devices, one column each: layers, shapes, and what crosses between them.
 
-    steps: those of diagnose.steps. A line has the color of the device that sends; beside the lines
-    stands what one of them carries in the forward pass of a batch.
+    steps: from explain.steps. An arrow has the color of the device that sends; the text beside the arrows says what
+    one of them carries in the forward pass of a batch.
     """
-    boxes = []  # lists of steps: a box begins where something arrives, or with a layer that learns
+    boxes = []  # lists of steps: a box begins where something arrives, or with a layer that has parameters
     for step in steps:
         if step.sends or not boxes or (step.parameters and any(s.computes for s in boxes[-1])):
             boxes.append([])
@@ -114,7 +114,7 @@ def columns(path, steps, title):
             _draw_box(axes, left[d], top, width, height, box, d)
             arriving = {(d, d): 0} | arriving
         for i, j in arriving if number else ():
-            # What arrives in one box arrives side by side, in the order of its senders.
+            # Arrows into one box end side by side, in the order of their senders.
             start, end = left[i] + width / 2, left[j] + width / 2 + 0.3 * (i - j)
             arrow = dict(arrowstyle="-|>", color=DEVICES[i % len(DEVICES)], lw=1.2, shrinkA=0, shrinkB=0)
             axes.annotate("", (end, top), (start, tops[number - 1] + height), arrowprops=arrow)
@@ -128,7 +128,7 @@ def columns(path, steps, title):
 
 
 def _draw_box(axes, x, y, width, height, box, d):
-    """A layer and its shape in column d; in the line below, what follows it and the shape at the end."""
+    """A layer and its shape in column d; below, the layers that follow it and the shape after them."""
     axes.add_patch(Rectangle((x, y), width, height, facecolor="white", edgecolor=DEVICES[d % len(DEVICES)], lw=1.3))
     first, *rest = [step for step in box if step.computes] or box
     shape, last = (" × ".join(map(str, step.shapes[d])) for step in (first, box[-1]))

@@ -33,7 +33,7 @@ def expected(optimizer, w, gradients, **how):
     for g in gradients:
         parameter.grad = g.astype("float64")
         optimizer.step()
-    return parameter.data, optimizer.state[parameter]["velocity"]
+    return parameter.data, optimizer.state[parameter].get("velocity", np.zeros(w.shape))
 
 
 def draw(rng, shape, dtype):

@@ -1,25 +1,25 @@
-"""What belongs to one way of training AlexNet: these settings only work together.
+"""Recipes for training AlexNet: settings that only work together.
 
-A bias of 1 helps a ReLU to start alive, but it also drowns the image: with the paper's text taken
-to the letter (standard deviation 0.01 everywhere, biases 1) about 1 % of the first logits depends on the
-picture, the rest is bias. Scale the pixels down to unit deviation as well and it is 0.03 %: such a
-network looks stuck at a loss of log(1000) = 6.9. The recipes below are sets that are known to go
-together; `signal_share` in tinynet/models/diagnose.py measures what they leave of the image.
+A bias of 1 keeps ReLUs from being dead at the start, but it also drowns the image: if the paper's text is taken
+literally (standard deviation 0.01 everywhere, biases 1), about 1 % of the first logits depends on the image, the rest
+on the biases. If the pixels are scaled to unit deviation as well, it is 0.03 %: such a network looks stuck at a loss
+of log(1000) = 6.9. The recipes below are sets that are known to work together; `signal_share` in
+tinynet/explain/signal_share.py measures how much of the signal they leave to the image.
 
 | recipe  | sources |
 |---------|---------|
 | paper   | Krizhevsky, Sutskever & Hinton, 2012, sections 3.3 and 5 |
 | chm2012 | the 2012 code (computerhistory/AlexNet-Source-Code), layer-params-145.cfg, src/layer.cu |
 | caffe   | BVLC/caffe, models/bvlc_alexnet |
-| he      | He et al., 2015, for the weights but conv1's; the rest as in the paper |
+| he      | He et al., 2015, for all weights except conv1's; the rest as in the paper |
 
-conv1 keeps the paper's 0.01 in `he` too, on inputs of unit deviation. He's rule would give it 0.074,
-noise that training cannot wash out of its kernels in a short run: at half width on ten classes of
-112 x 112 photographs, 10 epochs reached 50.8 % with it and 60.3 % with 0.01 (center crop).
+In `he`, too, conv1 keeps the paper's 0.01, on inputs of unit deviation. He's rule would give it 0.074, noise that a
+short run cannot train out of its filters: at half width, on ten classes of 112 x 112 photographs, 10 epochs reached
+50.8 % with it and 60.3 % with 0.01 (center crop).
 
-Dropout belongs to this too. In 2012 units were zeroed in training and all were halved in evaluation;
-today the kept ones are doubled in training. The same initial weights then see inputs twice as
-large, so `paper` and `chm2012` do it the way of 2012 (`halve_in_evaluation`).
+Dropout belongs here, too. In 2012, units were zeroed in training, and all were halved in evaluation; today the kept
+ones are doubled in training. The same initial weights then see inputs twice as large, so `paper` and `chm2012` scale as
+in 2012 (`halve_in_evaluation`).
 """
 
 import math
@@ -34,12 +34,10 @@ from tinynet import backend
 class Recipe:
     """weight_std, bias: by layer name ("conv1" to "fc8"), `default` for those not named.
 
-    A layer without a standard deviation takes He's rule, sqrt(2 / fan-in), or sqrt(1 / fan-in) if it
-    is the last.
-    lrn: size, alpha (as in the formula with alpha / size), beta and k. pixel_std: pixels (0 to
-    255, mean subtracted) are divided by it. lr: the starting rate at batch 128. bias_lr: the biases'
-    rate, as a multiple. decay_biases: whether weight decay pulls on them. halve_in_evaluation: dropout
-    as in 2012.
+    A layer without a standard deviation uses He's rule, sqrt(2 / fan-in), or sqrt(1 / fan-in) if it is the last.
+    lrn: size, alpha (as in the formula with alpha / size), beta and k. pixel_std: pixels (0 to 255, mean subtracted)
+    are divided by it. lr: the initial learning rate at batch size 128. bias_lr: the biases' rate, as a multiple of lr.
+    decay_biases: whether weight decay applies to them. halve_in_evaluation: dropout as in 2012.
     """
 
     name: str
@@ -53,7 +51,7 @@ class Recipe:
     halve_in_evaluation: bool
 
     def initial_weights(self, shapes):
-        """Draw weights for {name: shape}: {name: array}. Whole layers, whatever the devices."""
+        """Draw weights for {name: shape} and return {name: array}. Whole layers, whatever the devices."""
         weights = {}
         for name, shape in shapes.items():
             layer, kind = name.rsplit(".", 1)
@@ -70,7 +68,7 @@ class Recipe:
         return self.weight_std.get(layer, self.weight_std.get("default", he))
 
     def parameter_groups(self, model, lr, weight_decay):
-        """Groups for an optimizer: weights, and biases at their own rate and decay."""
+        """Groups for an optimizer: weights, and biases with a learning rate and decay of their own."""
         named = list(model.named_parameters())
         biases = [p for name, p in named if name.endswith("bias")]
         weights = [p for name, p in named if not name.endswith("bias")]
@@ -85,14 +83,14 @@ class Recipe:
 
 
 def _biased(value):
-    """Biases of `value` in conv2, conv4, conv5 and the hidden fully connected layers."""
+    """Biases: `value` in conv2, conv4, conv5 and the hidden fully connected layers, 0 in the others."""
     return {"default": 0.0} | dict.fromkeys(["conv2", "conv4", "conv5", "fc6", "fc7"], value)
 
 
-# The paper's alpha = 1e-4 is not divided by the window's 5 channels; the op divides, so 5 times it.
+# The paper does not divide alpha = 1e-4 by the window's 5 channels. The operation does, so multiply by 5.
 PAPER_LRN = dict(size=5, alpha=5e-4, beta=0.75, k=2.0)
 CODE_LRN = dict(size=5, alpha=1e-4, beta=0.75, k=2.0)
-PHOTO_STD = 58.0  # gray levels, of photographs after the mean is subtracted
+PHOTO_STD = 58.0  # of photographs' pixels, 0 to 255, after the mean is subtracted
 
 RECIPES = {
     recipe.name: recipe
