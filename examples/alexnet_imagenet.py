@@ -24,7 +24,7 @@ from tinynet.training import option
 
 @dataclass
 class Options:
-    """What decides a run; the defaults are the quick preset."""
+    """What decides a run. The defaults are for photographs; `choose` has those for drawn shapes and the paper's run."""
 
     data: str = option("shapes", "a folder with train/<class>/ and val/<class>/; or shapes (drawn; the default), "
                        "imagenette or cifar10 (downloaded)", may_change=True, may_differ=True)
@@ -33,25 +33,26 @@ class Options:
                           "column of channels, as in 2012: cpu,cpu (default; with mpiexec cpu) or cuda:0,cuda:1; or "
                           "four. With mpiexec, a list per process of a machine: cuda:0/cuda:1", may_change=True,
                           may_differ=True)
-    split_fc8: bool = option(False, "over the devices; else it is whole on the first", may_change=True)
-    parallel: str = option("data", "what processes of mpiexec share: the batch (default); or the batch in convolutions "
+    split_fc8: bool = option(False, "split fc8 over the devices (default: whole on the first)", may_change=True)
+    parallel: str = option("data", "what processes of mpiexec split: the batch (default); or the batch in convolutions "
                            "and the units in fully connected layers", choices=["data", "hybrid"], may_change=True)
-    timeout: float = option(45.0, "for processes that do not answer", metavar="SECONDS", above=0, may_change=True)
-    recipe: str = option("he", "initial weights, biases, LRN constants, input scale, rates", choices=list(RECIPES))
-    schedule: str = option("cosine", "how the rate falls", choices=["plateau", "step", "cosine"])
-    epochs: int = option(40, above=0, may_change=True)
-    batch_size: int = option(64, "of all processes together", above=0)
-    lr: float = option(0.01, "rate at the start (default: the recipe's)", above=0)
-    scale_lr: bool = option(False, "times batch size / 128: linear scaling")
-    warm_up: int = option(0, "during which the rate rises to its start in a straight line", metavar="EPOCHS", above=0)
-    width: float = option(0.5, "times the paper's number of channels", above=0)
+    timeout: float = option(45.0, "how long to wait for a process that does not answer", metavar="SECONDS", above=0,
+                            may_change=True)
+    recipe: str = option("he", "initial weights, biases, LRN, input scale, learning rates", choices=list(RECIPES))
+    schedule: str = option("cosine", "how the learning rate falls", choices=["plateau", "step", "cosine"])
+    epochs: int = option(40, "how often to train on every image", above=0, may_change=True)
+    batch_size: int = option(64, "images per batch, over all processes", above=0)
+    lr: float = option(0.01, "initial learning rate (default: the recipe's)", above=0)
+    scale_lr: bool = option(False, "multiply the learning rate by batch size / 128")
+    warm_up: int = option(0, "epochs of linear warm-up to the initial learning rate", metavar="EPOCHS", least=0)
+    width: float = option(0.5, "multiply the paper's numbers of channels", above=0)
     image_size: int = option(112, "side of the square crops, in pixels", above=0)
-    outputs: int = option(0, "of the network, at least; the first are the data's classes", least=0)
-    seed: int = option(1, least=0)
+    outputs: int = option(0, "minimum number of outputs; the first are the data's classes", least=0)
+    seed: int = option(1, "of everything random", least=0)
     workers: int = option(2, "threads that load images", above=0, may_change=True, may_differ=True)
     strict: bool = option(False, "stop at the first unreadable image", may_change=True)
-    checkpoint_every: int = option(1000, "besides the ends of epochs", metavar="STEPS", above=0, may_change=True)
-    stop_after: int = option(0, "save and exit after so many steps in all", metavar="STEPS", above=0, may_change=True)
+    checkpoint_every: int = option(1000, "save every so many steps, too", metavar="STEPS", above=0, may_change=True)
+    stop_after: int = option(0, "save and exit after so many steps in all", metavar="STEPS", least=0, may_change=True)
 
 
 # Quick is for two cores: half the width, a quarter of the pixels, He's initial weights, a rate that falls along a
@@ -61,9 +62,9 @@ PAPER = dict(recipe="paper", schedule="plateau", epochs=90, batch_size=128, widt
 
 
 def choose(given, saved, ranks):
-    """The options of a new run, or those in a checkpoint with what may change changed."""
+    """The options of a new run, or those in a checkpoint, updated with options that may change."""
     if saved:
-        return training.resumed(Options, saved, {"stop_after": 0} | given)
+        return training.resumed_options(Options, saved, {"stop_after": 0} | given)
     shapes = given.get("data", "shapes") == "shapes"
     preset = PAPER if given.get("preset") == "paper" else QUICK_SHAPES if shapes else {}
     recipe = RECIPES[given.get("recipe", preset.get("recipe", Options.recipe))]
@@ -139,7 +140,7 @@ def train_epoch(loader, model, optimizer, data_parallel, prefetcher, progress, a
             continue
         logits = model(tinynet.tensor(prefetcher(images)))
         loss = F.cross_entropy(logits, labels, reduction="sum") / n
-        progress.record(loss, logits, labels, n, images)  # a loss that is not finite stops the run before the update
+        progress.record(loss, logits, labels, n, images)  # stops the run if a loss is not finite
         data_parallel.backward(loss)  # sums gradients over the ranks while it goes on
         optimizer.step()
         optimizer.zero_grad()
@@ -152,14 +153,14 @@ def train(options, ranks, model, loaders, saved, out):
     interrupts = training.Interrupts(ranks)
     data_parallel = parallel.DataParallel(model, ranks, interrupts.sync)
     progress = training.Progress(ranks, loaders.train, optimizer, model, options.epochs)
-    parts = dict(model=model, optimizer=optimizer, schedule=schedule, warm_up=warm_up, loader=loaders.train)
-    folder = training.start(options, ranks, loaders, saved, out, **parts, progress=progress)
-    parts |= dict(progress=progress, statistics=loaders.statistics)
-    checkpoint = training.Checkpoint(folder / "checkpoint.safetensors", ranks, **parts)
-    interrupts.listen()
+    parts = dict(model=model, optimizer=optimizer, schedule=schedule, warm_up=warm_up, loader=loaders.train,
+                 progress=progress)
+    folder = training.begin(options, ranks, loaders, saved, out, **parts)
+    path = folder / "checkpoint.safetensors"
+    checkpoint = training.Checkpoint(path, ranks, **parts, statistics=loaders.statistics)
 
     def save(stop=None):
-        progress.read()
+        progress.read_losses()
         checkpoint.save(**training.run_info(options, loaders))
         if stop:
             line = f"{stop}: saved at step {progress.step}; go on with --out {folder} --resume"
@@ -168,16 +169,16 @@ def train(options, ranks, model, loaders, saved, out):
     def after_step():
         if warm_up:
             warm_up.step()
-        stop = interrupts.name or "--stop-after" * (0 < options.stop_after <= progress.step)
-        if stop or progress.step % options.checkpoint_every == 0:
-            save(stop)
+        enough = 0 < options.stop_after <= progress.step
+        if interrupts.name or enough or progress.step % options.checkpoint_every == 0:
+            save(interrupts.name or ("--stop-after" if enough else None))
 
-    def after_batch(count):  # of an evaluation
+    def after_batch(count):  # in an evaluation
         interrupts.sync(count)
         if interrupts.name:
             save(interrupts.name)
 
-    with progress.writing(folder / "metrics.csv"):
+    with interrupts.listening(), progress.writing(folder / "metrics.csv"):
         while progress.evaluated < options.epochs:
             if loaders.train.epoch == progress.evaluated:  # else the run was stopped during this evaluation
                 train_epoch(loaders.train, model, optimizer, data_parallel, loaders.prefetcher, progress, after_step)
@@ -185,7 +186,7 @@ def train(options, ranks, model, loaders, saved, out):
             progress.end_epoch(result)
             schedule.step(1 - result["top1"])
             save()
-    return folder, progress.metrics, training.results(model, loaders.val, ranks, after_batch)
+    return folder, progress.metrics, training.result_lines(model, loaders.val, ranks)
 
 
 # --------------------------------------------------------------------------------------- figures
@@ -230,12 +231,12 @@ def main(ranks, argv=None):
     options, saved, model, loaders = ranks.collectively(lambda: prepare(arguments, ranks))
     if arguments.evaluate:
         training.check_ranks_agree(ranks, options, loaders, model)
-        lines = training.results(model, loaders.val, ranks)
+        lines = training.result_lines(model, loaders.val, ranks)
     else:
         def run():
             return train(options, ranks, model, loaders, saved, arguments.out)
 
-        folder, metrics, lines = training.or_what_fits(run, train_epoch, options, ranks, model, loaders)
+        folder, metrics, lines = training.with_batch_size_hint(run, train_epoch, options, ranks, model, loaders)
         whole = model.whole()  # the ranks of a hybrid meet here: each has a part of the weights
         if ranks.rank == 0:
             draw_figures(folder, options, whole, loaders, metrics)

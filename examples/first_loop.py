@@ -14,10 +14,10 @@ from tinynet import functional as F
 SIDE, BATCH, EPOCHS = 32, 50, 15
 
 
-def arrays(images):
+def arrays(dataset):
     """A data set as two arrays: pictures (N, 3, SIDE, SIDE), each value between -1 and 1, and labels (N,)."""
-    pictures = np.stack([images.image(i, SIDE) for i in range(len(images))])  # (N, SIDE, SIDE, 3), 0 to 255
-    return (pictures.transpose(0, 3, 1, 2) / 127.5 - 1).astype(np.float32), images.labels
+    pictures = np.stack([dataset.image(i, SIDE) for i in range(len(dataset))])  # (N, SIDE, SIDE, 3), 0 to 255
+    return (pictures.transpose(0, 3, 1, 2) / 127.5 - 1).astype(np.float32), dataset.labels
 
 
 tinynet.manual_seed(0)
@@ -45,10 +45,10 @@ for epoch in range(1, EPOCHS + 1):
     for batch in rng.permutation(len(images)).reshape(-1, BATCH):  # every picture once, in a new order
         loss = F.cross_entropy(model(tinynet.tensor(images[batch])), labels[batch])
         loss.backward()  # dL/dw into the .grad of every parameter
-        optimizer.step()  # w <- w - lr * v
+        optimizer.step()  # w <- w - lr * v, v: the velocity
         optimizer.zero_grad()  # or the next gradients would be added to these
         losses.append(loss.item())
     with tinynet.no_grad():
         scores = model(tinynet.tensor(val_images)).numpy()
     right = (scores.argmax(axis=1) == val_labels).mean()
-    print(f"epoch {epoch:2}: mean loss {np.mean(losses):.3f}; of the other 500 pictures {right:.1%} are right")
+    print(f"epoch {epoch:2}: mean loss {np.mean(losses):.3f}, validation accuracy {right:.1%}")

@@ -2,7 +2,8 @@
 
 
 class RunError(Exception):
-    """line: what came, what was expected, what to do. code: of the process; 2 for what the user can mend, else 1."""
+    """line: what came, what was expected, what to do. code: 2 for what the user can fix, 1 for other failures; 0 or
+    128 + signal for a run that was asked to stop."""
 
     def __init__(self, line, code=2):
         super().__init__(line)

@@ -87,7 +87,7 @@ def test_the_plateau_is_that_of_the_validation_error(monkeypatch, tmp_path, impr
         return {"loss": 9 / (1 + epoch), "top1": 0.1 + 0.01 * epoch * improves, "top5": 0.5}
 
     monkeypatch.setattr(training, "evaluate", result)
-    monkeypatch.setattr(training, "results", lambda *_: [])
+    monkeypatch.setattr(training, "result_lines", lambda *_: [])
     monkeypatch.setattr(example, "draw_figures", lambda *_: None)
     arguments = ["--data", str(pictures), "--schedule", "plateau", "--epochs", "7", "--batch-size", "8",
                  "--width", "0.05", "--image-size", "63", "--out", str(tmp_path / "r"), "--devices", "cpu"]

@@ -252,7 +252,7 @@ def test_the_first_broken_layer_is_named(rng):
     model.conv3.parts[0].bias.data[:] = 3e38
     assert explain.first_not_finite(model, images).startswith("the output of conv4")
     model.conv3.parts[0].bias.data[0] = np.nan
-    assert explain.first_not_finite(model, images) == "the gradient of conv3.bias was not finite in an update before"
+    assert explain.first_not_finite(model, images) == "the gradient of conv3.bias was not finite in an earlier update"
     images[0, 0, 0, 0] = np.inf
     assert explain.first_not_finite(model, images) == "the images themselves are not finite"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tinynet.errors import RunError
-from tinynet.training import CheckpointError, option, parse, resumed
+from tinynet.training import CheckpointError, option, parse, resumed_options
 from tinynet.training.checkpoint import Saved
 from tinynet.training.options import fingerprint
 
@@ -37,7 +37,7 @@ def test_what_is_given_and_what_is_not():
     ("--steps 10000000000", "--steps must be at most 1,000,000,000, got 10,000,000,000"),
     ("--kind z", "argument --kind: invalid choice: 'z'"), ("--steps 1.5", "argument --steps: invalid int value: '1.5'"),
     ("--nonsense", "unrecognized arguments: --nonsense"), ("--name=", "--name must not be empty"),
-    ("--resume", "--resume needs --out"), ("--resume --evaluate x", "choose one"),
+    ("--resume", "--resume needs --out"), ("--resume --evaluate x", "cannot be combined"),
 ])
 def test_bad_values_are_one_line(line, message):
     with pytest.raises(RunError) as error:
@@ -65,10 +65,10 @@ def saved(**stored):
 
 
 def test_a_resumed_run_keeps_its_options():
-    assert resumed(Options, saved(rate=3), {"name": "b", "steps": 5}) == Options(name="b", rate=3, steps=5)
-    assert resumed(Options, saved(rate=3), {"rate": 3}) == Options(rate=3)
-    with pytest.raises(RunError, match="c was trained with rate=3, got 4"):
-        resumed(Options, saved(rate=3), {"rate": 4})
+    assert resumed_options(Options, saved(rate=3), {"name": "b", "steps": 5}) == Options(name="b", rate=3, steps=5)
+    assert resumed_options(Options, saved(rate=3), {"rate": 3}) == Options(rate=3)
+    with pytest.raises(RunError, match="c was trained with --rate 3, got 4"):
+        resumed_options(Options, saved(rate=3), {"rate": 4})
 
 
 @pytest.mark.parametrize("stored, message", [
@@ -80,7 +80,7 @@ def test_a_resumed_run_keeps_its_options():
 ])
 def test_what_a_checkpoint_cannot_say(stored, message):
     with pytest.raises(CheckpointError, match=message):
-        resumed(Options, saved(**stored), {})
+        resumed_options(Options, saved(**stored), {})
 
 
 def test_a_checkpoint_of_another_program_is_named():
@@ -88,7 +88,7 @@ def test_a_checkpoint_of_another_program_is_named():
         state = saved()
         del state.info[missing]
         with pytest.raises(CheckpointError, match="not of this program"):
-            resumed(Options, state, {})
+            resumed_options(Options, state, {})
 
 
 def test_what_ranks_may_differ_in_is_not_compared():

@@ -13,7 +13,7 @@ from tinynet.parallel import Sharded
 class Step:
     """One layer or exchange of AlexNet: its output, and what it sends from device to device for that.
 
-    shapes: of the outputs for one image, one per device. computes: False if it only moves arrays. parameters: how many
+    shapes: of the outputs for one image, one per device. computes: False if it is an exchange. parameters: how many
     numbers its weights have on each device. sends: {(i, j): bytes} from device i to device j in the forward pass of a
     batch. Backward, j sends as many to i: the transpose of an exchange runs the other way.
     """
@@ -26,7 +26,7 @@ class Step:
 
 
 def steps(model, batch_size):
-    """A list of Step, in order, for float32; from the layers' own account of what they send.
+    """A list of Step, in order, for float32, from each layer's `sends()`.
 
     The first is `images`: each device gets a copy of all of them. They need no gradient, so nothing comes back.
     """

@@ -15,7 +15,7 @@ def first_not_finite(model, images):
         return "the images themselves are not finite"
     for name, parts in reversed(list(model.named_arrays())):
         if not all(np.isfinite(part.numpy()).all() for part in parts):
-            return f"the gradient of {name} was not finite in an update before"
+            return f"the gradient of {name} was not finite in an earlier update"
     broken = []
 
     def hook(name, xs):

@@ -23,7 +23,7 @@ class Broadcast(Function):
     def forward(self, x):
         self.shape, self.dtype = x.shape, x.dtype
         self.arriving.wait()
-        return self.array
+        return self.array  # x itself on the root; elsewhere x only ties this rank into the graph
 
     def backward(self, dy):
         total = dy.copy()
@@ -83,7 +83,7 @@ def all_gather(x, ranks, lengths):
 
 
 def own_rows(array, ranks):
-    """This rank's rows of an array that is split over the ranks: their numbers differ by one at most."""
+    """This rank's rows of an array that is split over the ranks: row counts differ by at most one."""
     start, stop = bounds(len(array), ranks.world_size)[ranks.rank]
     return array[start:stop]
 

@@ -1,4 +1,4 @@
-"""The operations that move arrays between devices. Nothing else does.
+"""The operations by which a network moves arrays between devices, each with its transpose for the way back.
 
 Each is linear, and its backward pass is its transpose: where forward copies, backward adds up;
 where forward concatenates, backward splits. So they come in pairs:

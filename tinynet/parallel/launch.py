@@ -21,7 +21,7 @@ from tinynet.errors import RunError
 from tinynet.parallel.ranks import Ranks
 
 LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # what MPICH, Open MPI, MVAPICH set
-STOPPED = (0, 130, 143)  # exit codes of a run that was asked to stop
+STOPPED = (0, 129, 130, 143)  # exit codes of a run that was asked to stop
 
 
 def launch(main, parallel=False):

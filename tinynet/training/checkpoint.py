@@ -33,7 +33,7 @@ FORMAT = 2
 
 
 class CheckpointError(RunError, ValueError):
-    """A file that is no whole checkpoint, or does not fit. One clear line."""
+    """The file is not a complete checkpoint, or does not fit. One clear line."""
 
 
 class Checkpoint:
@@ -51,7 +51,7 @@ class Checkpoint:
         Raises OSError if the disk is full or cannot be written to, and RunError if a weight is not finite; then the
         file stays as it was.
         """
-        self.ranks.all_gather_object("here")  # a rank that hangs is named now; while waiting for a GPU, it would not be
+        self.ranks.all_gather_object("here")  # a barrier: a rank that hangs is named here, and not in a wait for a GPU
         if self.ranks.rank > 0 and not gathers(self.parts["model"]):
             return
         arrays, states = {}, {}
@@ -62,7 +62,7 @@ class Checkpoint:
             return
         bad = [name for name, array in arrays.items() if "/" not in name and not np.isfinite(array).all()]
         if bad:
-            raise RunError(f"not saved: {bad[0]} is not finite; {self.path} keeps the state before", 1)
+            raise RunError(f"not saved: {bad[0]} is not finite; {self.path} was left unchanged", 1)
         states["generator"] = backend.generator().bit_generator.state
         state = {"format": FORMAT, "version": __version__, "parts": states, "info": info}
         text = json.dumps(state)
@@ -251,7 +251,7 @@ def parts_and_info(state):
 
 
 def from_format_1(path, arrays, _, info):
-    """tinynet 0.1.0 before its second plan: SGD's velocity only, British names, and all else in one dictionary."""
+    """Checkpoints of before November 2026: SGD's velocity only, British names, and all else in one dictionary."""
     arrays["optimizer"] = {f"velocity/{name}": array for name, array in arrays.pop("velocity", {}).items()}
     arrays["statistics"] = arrays.pop("extra", {})
     states = {"generator": info.pop("generator"), "optimizer": {"groups": None, "scalars": {}}}

@@ -8,7 +8,7 @@ from tinynet.errors import RunError
 from tinynet.metrics import topk_correct
 
 
-def results(model, loaders, ranks, after_batch=lambda count: None):
+def result_lines(model, loaders, ranks, after_batch=lambda count: None):
     """The lines that a run ends with. loaders: {name: loader}."""
     all_results = {name: evaluate(model, loader, ranks, after_batch) for name, loader in loaders.items()}
     return [f"{name}: top-1 {100 * r['top1']:.1f} % top-5 {100 * r['top5']:.1f} %" for name, r in all_results.items()]
@@ -35,6 +35,6 @@ def evaluate(model, loader, ranks, after_batch=lambda count: None):
         after_batch(len(labels))
     own = [len(losses), *(float(np.sum(x)) for x in (losses, top1, top5))]
     count, *sums = np.sum(ranks.all_gather_object(own), axis=0)
-    if count == 0:  # a loader that makes parts of batches cannot know
+    if count == 0:  # a sharded loader cannot tell
         raise RunError(f"not one image of {loader.dataset.root} can be read")
     return dict(zip(("loss", "top1", "top5"), (total / count for total in sums), strict=True))

@@ -1,5 +1,6 @@
 """Signals that ask a run to stop: noted when they come, obeyed at the end of a step, by all ranks at the same one."""
 
+import contextlib
 import signal
 
 
@@ -12,17 +13,25 @@ class Interrupts:
     def __init__(self, ranks):
         self.ranks, self.received, self.name, self.exit_code = ranks, [], None, 0
 
-    def listen(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.note)
+    @contextlib.contextmanager
+    def listening(self):
+        """While the run goes on. Before and after, signals do what they always do."""
+        numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+        before = {number: signal.signal(number, self.note) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def note(self, number, frame):
         self.received.append(number)
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        signal.signal(number, signal.SIG_DFL)  # a second one of its kind ends the process at once
 
     def sync(self, count):
         """[the count of rank 0, of rank 1, ...]. What one rank has received counts for all from here on."""
         everyone = self.ranks.all_gather_object([count, *self.received])
-        for number in (number for _, *numbers in everyone for number in numbers):
-            self.name, self.exit_code = signal.Signals(number).name, 128 + number
+        for number in (number for _, *numbers in everyone for number in numbers[:1]):
+            if self.name is None:
+                self.name, self.exit_code = signal.Signals(number).name, 128 + number
         return [count for count, *_ in everyone]

@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(options, description, argv=None):
     """Arguments for a dataclass of options: those, and --out, --resume, --evaluate. Raises RunError."""
-    parser = Parser(description=description)
+    parser = Parser(description=description, allow_abbrev=False)
     fields = {field.name: field for field in dataclasses.fields(options)}
     for name, field in fields.items():
         how = {key: field.metadata[key] for key in ("help", "choices", "metavar") if field.metadata[key]}
@@ -86,7 +86,7 @@ def check_range(name, value, metadata):
 
 def check_out(out, resume, evaluate):
     if resume and evaluate:
-        raise RunError("--resume goes on training and --evaluate does not: choose one")
+        raise RunError("--resume and --evaluate cannot be combined")
     if out and out.exists() and not out.is_dir():
         raise RunError(f"--out must be a folder, {out} is a file")
     if resume and out is None:
@@ -97,7 +97,7 @@ def check_out(out, resume, evaluate):
         check_folder(out)
 
 
-def resumed(options, saved, given):
+def resumed_options(options, saved, given):
     """The options stored in a checkpoint, with those changed that may change."""
     if not {"options", "classes", "files", "threads"} <= saved.info.keys():
         raise CheckpointError(f"{saved.path} is a checkpoint, but not of this program")
@@ -106,7 +106,7 @@ def resumed(options, saved, given):
     for name in given:
         before = stored.get(name, fields[name].default)
         if given[name] != before and not fields[name].metadata["may_change"]:
-            raise RunError(f"{saved.path} was trained with {name}={before}, got {given[name]}")
+            raise RunError(f"{saved.path} was trained with {flag(name)} {before}, got {given[name]}")
     return options(**stored | given)
 
 
@@ -123,8 +123,7 @@ def check_stored(saved, stored, fields):
         try:
             if choices and value not in choices:
                 raise RunError(f"{flag(name)} must be one of {', '.join(choices)}, got {value}")
-            if value != field.default:  # 0, say, where the command line asks for more
-                check_range(name, value, field.metadata)
+            check_range(name, value, field.metadata)
         except RunError as error:
             raise CheckpointError(f"{saved.path}: its {error}") from error
 

@@ -8,7 +8,7 @@ from tinynet import optim, parallel
 from tinynet.errors import RunError
 
 
-def or_what_fits(action, train_epoch, options, ranks, model, loaders):
+def with_batch_size_hint(action, train_epoch, options, ranks, model, loaders):
     """action(). If memory runs out, RunError with the batch that fits, found by trying half, a quarter, ...
 
     train_epoch: the example's, with which a step is tried. Several ranks do not try: they would have to do it together.

@@ -58,10 +58,10 @@ class Progress:
         self.seen += n
         self.bar.update()
         if len(self.unread) == self.read_every or self.loader.position == len(self.loader):
-            self.read()
-            self.describe()
+            self.read_losses()
+            self.update_bar()
 
-    def read(self):
+    def read_losses(self):
         """Wait for the steps that are not read yet, check their losses and write them into metrics.csv."""
         own = []
         for *_, loss, logits, labels, _ in self.unread:
@@ -84,7 +84,7 @@ class Progress:
         lr = self.optimizer.param_groups[0]["initial_lr"]
         return f"start again with a smaller --lr than {lr:g}" + "; the last good checkpoint is kept" * kept
 
-    def describe(self):
+    def update_bar(self):
         seconds = time.perf_counter() - self.start
         loss, top1, top5 = (self.metrics.recent(name, 50) for name in ("loss", "top1", "top5"))
         waiting = (self.loader.wait_seconds - self.waited) / seconds
@@ -97,7 +97,7 @@ class Progress:
 
     def end_epoch(self, result):
         """Note an epoch's evaluation. Raises RunError if its loss is not finite."""
-        self.read()  # the epoch's last batch may have had no image that can be read
+        self.read_losses()  # the epoch's last batch may have had no image that can be read
         if not math.isfinite(result["loss"]):
             what = f"the validation loss after epoch {self.loader.epoch} is {result['loss']}"
             raise RunError(f"{what}; {self.advice()}", 1)
@@ -111,6 +111,6 @@ class Progress:
 
 
 def memory_in_use(devices):
-    """", cuda:0 3.1 of 15.7 GiB": what the pool holds of each GPU's memory; on the CPU nothing."""
+    """Text such as ', cuda:0 3.1 of 15.7 GiB': what the pool holds of each GPU's memory; on the CPU nothing."""
     figures = [(name, *backend.memory(name)) for name in dict.fromkeys(devices) if name != "cpu"]
     return "".join(f", {name} {held / 2**30:.1f} of {total / 2**30:.1f} GiB" for name, held, total in figures)

@@ -96,7 +96,7 @@ def check_ranks_agree(ranks, options, loaders, model, step=0):
     })
 
 
-def start(options, ranks, loaders, saved, out, **parts):
+def begin(options, ranks, loaders, saved, out, **parts):
     """Restore a resumed run's parts, check that the ranks agree, describe what begins. Returns the run's folder."""
     model, progress = parts["model"], parts["progress"]
     if saved:
@@ -106,7 +106,7 @@ def start(options, ranks, loaders, saved, out, **parts):
             follow_new_curve(parts["optimizer"], parts["schedule"], parts["warm_up"])
         threads = backend.num_threads()
         if ranks.rank == 0 and saved.info["threads"] != threads:
-            print(f"begun on {saved.info['threads']} threads, now {threads}: the last bits may differ")
+            print(f"the run began with {saved.info['threads']} threads and now has {threads}: last bits may differ")
     check_ranks_agree(ranks, options, loaders, model, progress.step)
     name = f"{Path(options.data).resolve().name}-{options.preset}"
     folder = ranks.collectively(lambda: make_folder(out, name) if ranks.rank == 0 else None)
@@ -140,9 +140,9 @@ def describe(model, loaders, batch_size):
     print(explain.layer_table(model, batch_size))
     few = [image for _, image in explain.readable(val, loaders.plain, loaders.train.side, 24)]
     if not few:
-        raise RunError(f"none of 24 images tried in {val.root} can be read")
+        raise RunError(f"none of {min(24, len(val))} images tried in {val.root} can be read")
     shares = explain.signal_share(model, np.stack(few))
-    print("depends on the image, of each layer's signal: " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items()))
+    print("variation with the image, by layer: " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items()))
 
 
 def connect(ranks, options, devices):
