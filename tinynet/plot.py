@@ -94,7 +94,7 @@ def columns(path, steps, title):
     """
     boxes = []  # lists of steps: a box begins where something arrives, or with a layer that has parameters
     for step in steps:
-        if step.sends or not boxes or (step.parameters and any(s.computes for s in boxes[-1])):
+        if step.sends or not boxes or (any(step.parameters) and any(s.computes for s in boxes[-1])):
             boxes.append([])
         boxes[-1].append(step)
     n, width, height = len(steps[0].shapes), 2.2, 0.5  # of a box, in inches; the axes' unit is an inch

@@ -31,7 +31,7 @@ def test_a_recipe_says_what_its_source_says(name):
     stds, biases, alpha, k, bias_lr, decay, pixel_std, halves = TABLE[name]
     recipe, fan_in = RECIPES[name], [363, 48 * 25, 256 * 9, 192 * 9, 192 * 9, 9216, 4096, 4096]
     for layer, std, bias, n in zip([*HIDDEN, "fc8"], stds, biases, fan_in, strict=True):
-        assert recipe.sd(layer, n) == pytest.approx(std), layer
+        assert recipe.std(layer, n) == pytest.approx(std), layer
         assert recipe.bias.get(layer, recipe.bias["default"]) == bias, layer
     assert recipe.lrn["size"] == 5 and recipe.lrn["beta"] == 0.75 and recipe.lrn["k"] == k
     assert recipe.lrn["alpha"] / 5 == pytest.approx(alpha)

@@ -223,7 +223,7 @@ def test_recipes_set_what_they_say(recipe):
     arrays = model.state_dict()
     for name in ("conv2", "conv3", "fc7", "fc8"):
         w = arrays[f"{name}.weight"]
-        sd = r.sd(name, np.prod(w.shape[1:]))
+        sd = r.std(name, np.prod(w.shape[1:]))
         assert abs(w.std() / sd - 1) < 6 / np.sqrt(2 * w.size)
         assert abs(w.mean()) < 5 * sd / np.sqrt(w.size)
         assert (arrays[f"{name}.bias"] == r.bias.get(name, 0)).all()

@@ -16,7 +16,7 @@ class Options:
     name: str = option("a", "a name", may_change=True, may_differ=True)
     kind: str = option("x", choices=["x", "y"])
     rate: float = option(0.1, above=0)
-    steps: int = option(0, above=0, may_change=True)
+    steps: int = option(0, least=0, may_change=True)
     seed: int = option(1, least=0)
     fast: bool = option(False)
 
@@ -33,7 +33,7 @@ def test_what_is_given_and_what_is_not():
 @pytest.mark.parametrize("line, message", [
     ("--rate 0", "--rate must be more than 0, got 0.0"), ("--rate nan", "--rate must be more than 0, got nan"),
     ("--rate inf", "--rate must be more than 0, got inf"), ("--seed -1", "--seed must be 0 or more, got -1"),
-    ("--steps 0", "--steps must be more than 0, got 0"),
+    ("--steps -1", "--steps must be 0 or more, got -1"),
     ("--steps 10000000000", "--steps must be at most 1,000,000,000, got 10,000,000,000"),
     ("--kind z", "argument --kind: invalid choice: 'z'"), ("--steps 1.5", "argument --steps: invalid int value: '1.5'"),
     ("--nonsense", "unrecognized arguments: --nonsense"), ("--name=", "--name must not be empty"),

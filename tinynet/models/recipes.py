@@ -60,10 +60,10 @@ class Recipe:
                 weights[name] = np.full(shape, value, np.float32)
             else:
                 weights[name] = backend.generator().standard_normal(shape, dtype=np.float32)
-                weights[name] *= self.sd(layer, math.prod(shape[1:]))
+                weights[name] *= self.std(layer, math.prod(shape[1:]))
         return weights
 
-    def sd(self, layer, fan_in):
+    def std(self, layer, fan_in):
         he = math.sqrt((1 if layer == "fc8" else 2) / fan_in)
         return self.weight_std.get(layer, self.weight_std.get("default", he))
 
