@@ -15,6 +15,7 @@ import numpy as np
 
 from tinynet.autograd import Tensor
 from tinynet.backend import to_device, use_device
+from tinynet.in_place import mark_changed
 
 
 class Parameter(Tensor):
@@ -113,7 +114,9 @@ class Module:
         (velocity) stays on the old device: make the optimizer after the move.
         """
         for parameter in self.parameters():
-            parameter.data = to_device(parameter.data, device)
+            if parameter.device != device:
+                before, parameter.data = parameter.data, to_device(parameter.data, device)
+                mark_changed(before)
             if parameter.grad is not None:
                 parameter.grad = to_device(parameter.grad, device)
         return self
@@ -232,3 +235,4 @@ def cut(array, parts):
 def overwrite(parameter, array):
     with use_device(parameter.device):
         parameter.data[...] = to_device(array, parameter.device)
+    mark_changed(parameter.data)

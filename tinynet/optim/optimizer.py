@@ -9,6 +9,7 @@ import numpy as np
 
 from tinynet.autograd import Tensor
 from tinynet.backend import array_module, to_device, use_device
+from tinynet.in_place import mark_changed
 
 
 class Optimizer:
@@ -68,6 +69,7 @@ class Optimizer:
                 if p.grad is not None:
                     with use_device(p.device):
                         self.update(p, group, self.state.setdefault(p, {}))
+                    mark_changed(p.data)
 
     def update(self, parameter, group, state):
         raise NotImplementedError
