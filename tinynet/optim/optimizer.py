@@ -8,7 +8,7 @@ is in `state[parameter]`, arrays on the parameter's device.
 import numpy as np
 
 from tinynet.autograd import Tensor
-from tinynet.backend import array_module, to_device, use_device
+from tinynet.backend import array_module, device_of, to_device, use_device
 from tinynet.in_place import mark_changed
 
 
@@ -63,13 +63,35 @@ class Optimizer:
         return [p for group in self.param_groups for p in group["params"]]
 
     def step(self):
-        """Change every parameter that has a gradient, in place."""
+        """Change every parameter that has a gradient, in place. Nothing changes unless all gradients fit."""
+        self._check_gradients()
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
                     with use_device(p.device):
                         self.update(p, group, self.state.setdefault(p, {}))
                     mark_changed(p.data)
+
+    def _check_gradients(self):
+        """A gradient of shape (1,) would be broadcast, one of another dtype rounded: without a word."""
+        for number, p in enumerate(self.parameters()):
+            g = p.grad
+            if g is None:
+                continue
+            try:
+                array_module(g)
+            except TypeError:
+                raise TypeError(f"{self._gradient(number)} must be an array, got {type(g).__name__}") from None
+            if g.shape != p.shape:
+                raise ValueError(f"{self._gradient(number)} has shape {g.shape}, expected {p.shape}")
+            if g.dtype != p.dtype:
+                raise TypeError(f"{self._gradient(number)} is {g.dtype}, expected {p.dtype}")
+            if device_of(g) != p.device:
+                raise ValueError(f"{self._gradient(number)} is on {device_of(g)}, expected {p.device}")
+
+    def _gradient(self, number):
+        group = [i for i, group in enumerate(self.param_groups) for _ in group["params"]][number]
+        return f"{type(self).__name__}: the gradient of parameter {number} (group {group})"
 
     def update(self, parameter, group, state):
         raise NotImplementedError
