@@ -238,7 +238,7 @@ ALL = [optim.SGD, optim.PaperSGD, optim.Adam]
 GRADIENTS = [
     (lambda p: np.ones(1), ValueError, r"the gradient of parameter 1 \(group 1\) has shape \(1,\), expected \(5,\)"),
     (lambda p: np.ones((1, 5)), ValueError, r"parameter 1 \(group 1\) has shape \(1, 5\), expected \(5,\)"),
-    (lambda p: np.ones(5, np.float32), TypeError, r"the gradient of parameter 1 \(group 1\) is float32, expected float64"),
+    (lambda p: np.ones(5, np.float32), TypeError, r"gradient of parameter 1 \(group 1\) is float32, expected float64"),
     (lambda p: tinynet.tensor(np.ones(5), device="emu:0").data, ValueError, "is on emu:0, expected cpu"),
     (lambda p: tinynet.tensor(np.ones(5)), TypeError, "the gradient of parameter 1 .* must be an array, got Tensor"),
     (lambda p: [1.0] * 5, TypeError, "the gradient of parameter 1 .* must be an array, got list"),
