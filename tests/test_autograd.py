@@ -3,7 +3,6 @@
 import gc
 import os
 import signal
-import sys
 import threading
 import weakref
 
@@ -198,28 +197,24 @@ def test_on_grad_ready_is_called_once_per_leaf_and_not_before_its_gradient_is_co
     assert then == {w: [9, 10]}
 
 
-@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize("size", [1, 300_000])
 def test_gradients_of_many_threads_add_up_in_one_leaf(size):
-    """NumPy releases Python's lock in the middle of grad += dx, and so does Python before a first grad = dx."""
+    """NumPy releases Python's lock in the middle of grad += dx."""
     threads, rounds = 8, 30
     w = tinynet.tensor(np.zeros(size), requires_grad=True)
     ready = threading.Barrier(threads)
 
     def work():
+        dy = np.ones(size)
         for _ in range(rounds):
             ready.wait(20)
-            (w * 1.0).backward(np.ones(size))
+            w.backward(dy)
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        workers = [threading.Thread(target=work) for _ in range(threads)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join(60)
-    finally:
-        sys.setswitchinterval(before)
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
     assert (w.grad == threads * rounds).all()
 
 

@@ -195,15 +195,34 @@ def test_a_child_forked_while_another_thread_is_in_a_parallel_for(threads_restor
         inside.set()
         over.wait(20)
 
-    thread = threading.Thread(target=lambda: backend.parallel_for(100, body, np.zeros(backend.SMALL)))
+    def fork():
+        inside.wait(20)
+        children.append(os.fork())
+        if children[0] == 0:
+            os._exit(0 if blas_threads() == {2} and threads_at_work() == 2 else 1)
+        over.set()
+
+    children, thread = [], threading.Thread(target=fork)
     thread.start()
-    inside.wait(20)
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if blas_threads() == {2} and threads_at_work() == 2 else 1)
-    over.set()
+    backend.parallel_for(100, body, np.zeros(backend.SMALL))
     thread.join(20)
-    assert exit_code(child) == 0
+    assert exit_code(children[0]) == 0
+    assert blas_threads() == {2}
+
+
+def test_every_thread_holds_blas_to_one_thread_whichever_set_their_number(threads_restored):
+    """The thread that sets OpenBLAS's number is the only one that may, until threadpoolctl is told otherwise."""
+    tinynet.set_num_threads(2)
+    seen = []
+
+    def caller():
+        backend.parallel_for(10, lambda start, stop: seen.append(blas_threads()), np.zeros(backend.SMALL))
+
+    thread = threading.Thread(target=caller)
+    thread.start()
+    thread.join(20)
+    caller()
+    assert seen and all(n == {1} for n in seen)
     assert blas_threads() == {2}
 
 

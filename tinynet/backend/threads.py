@@ -53,6 +53,7 @@ class _Threads:
         """In a forked child, which has none of its parent's threads and is in none of its loops."""
         if self.limit is not None:
             self.limit.restore_original_limits()
+            _let_any_thread_limit_blas()
         _local.busy = False
         self.__init__()
 
@@ -60,6 +61,11 @@ class _Threads:
 _threads = _Threads()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_threads.start_again)
+
+
+def _let_any_thread_limit_blas():
+    """From threadpoolctl 3.8 on, the thread that set OpenBLAS's number is the only one that may, until it says so."""
+    getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda: None)()
 
 
 def num_threads():
@@ -78,6 +84,7 @@ def set_num_threads(n):
             _threads.pool.shutdown()
             _threads.pool = None
         threadpoolctl.threadpool_limits(_num_threads)
+        _let_any_thread_limit_blas()
 
 
 def bounds(n, parts):
