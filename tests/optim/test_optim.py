@@ -218,7 +218,7 @@ BAD = [
     (lambda p: optim.SGD([p * 2], 0.1), TypeError, r"SGD: params must be leaf tensors .* got Tensor"),
     (lambda p: optim.Adam([p], -1), ValueError, r"Adam: lr must be 0 or more, got -1"),
     (lambda p: optim.PaperSGD([{"params": [p], "weight_decay": float("nan")}], 0.1), ValueError,
-     r"PaperSGD: weight_decay must be 0 or more, got nan"),
+     r"PaperSGD: weight_decay must be finite, got nan"),
     (lambda p: optim.PaperSGD([p], 0.1, -0.9), ValueError, r"PaperSGD: momentum must be 0 or more, got -0.9"),
     (lambda p: optim.SGD([p], 0.1, -0.9), ValueError, r"SGD: momentum must be 0 or more, got -0.9"),
     (lambda p: optim.SGD([p], nesterov=True), ValueError, r"SGD: nesterov needs momentum above 0 and dampening 0"),
