@@ -1,6 +1,8 @@
 """The engine: the graph, the walk back through it, and what it says when something is wrong."""
 
 import gc
+import os
+import signal
 import threading
 import weakref
 
@@ -193,6 +195,52 @@ def test_on_grad_ready_is_called_once_per_leaf_and_not_before_its_gradient_is_co
     then.clear()
     w.backward([1.0, 2.0], on_grad_ready=ready)  # a leaf that is its own graph
     assert then == {w: [9, 10]}
+
+
+@pytest.mark.parametrize("size", [1, 300_000])
+def test_gradients_of_many_threads_add_up_in_one_leaf(size):
+    """NumPy releases Python's lock in the middle of grad += dx."""
+    threads, rounds = 8, 30
+    w = tinynet.tensor(np.zeros(size), requires_grad=True)
+    ready = threading.Barrier(threads)
+
+    def work():
+        dy = np.ones(size)
+        for _ in range(rounds):
+            ready.wait(20)
+            w.backward(dy)
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert (w.grad == threads * rounds).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_another_thread_adds_to_a_gradient_walks_back():
+    class Slow(np.ndarray):
+        def __iadd__(self, other):
+            adding.set()
+            over.wait(20)
+            return self
+
+    adding, over, w = threading.Event(), threading.Event(), leaf(1.0)
+    w.grad = np.zeros(1).view(Slow)
+    thread = threading.Thread(target=lambda: (w * 1.0).backward())
+    thread.start()
+    adding.wait(20)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # kills the child if it hangs
+        x = leaf(3.0)
+        (x * x).backward()
+        os._exit(0 if x.grad.tolist() == [6] else 1)
+    over.set()
+    thread.join(20)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 # ---------------------------------------------------------------------------- memory

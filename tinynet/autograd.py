@@ -23,7 +23,7 @@ import threading
 
 import numpy as np
 
-from tinynet import backend
+from tinynet import backend, in_place
 from tinynet.backpropagation import backpropagate
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -149,6 +149,7 @@ class Function:
         single = not isinstance(arrays, tuple)
         results = [Tensor(self._as_array(a, "forward")) for a in ((arrays,) if single else arrays)]
         if self.needs_backward:
+            self.ran_at = in_place.draw_ticket()
             self.sources = [Source(x) if recording and x.requires_grad else None for x in inputs]
             # Enough to make a zero cotangent for an output that nobody used.
             self.outputs = [(y.data.shape, y.data.dtype, backend.device_of(y.data)) for y in results]
@@ -171,6 +172,8 @@ class Function:
 
     def checked_backward(self, dys):
         """What backward returns for each input, as a list; raises unless it is what was asked for."""
+        if in_place.latest > self.ran_at:
+            self._check_unchanged()
         try:
             with backend.use_device(self.runs_on):
                 dxs = self.backward(*[_read_only(dy) for dy in dys])
@@ -201,26 +204,42 @@ class Function:
 
     def _check(self, inputs):
         """Raise unless all inputs are tensors on one device, the floating ones of one dtype. Returns the device."""
-        first, floating, device = inputs[0], None, None
-        for x in inputs:
+        floating, device = None, None
+        for i, x in enumerate(inputs):
             if not isinstance(x, Tensor):
-                what = f"{self._argument(x, inputs)} must be a tinynet.Tensor, got {type(x).__name__}"
+                what = f"{self._argument(i)} must be a tinynet.Tensor, got {type(x).__name__}"
                 raise TypeError(f"{self.name}: {what}; tinynet.tensor(...) makes one")
             dtype = x.data.dtype
             if dtype in FLOATS:
-                floating = x if floating is None else floating
-                if dtype != floating.data.dtype:
-                    what = f"{self._argument(x, inputs)} is {dtype} but {self._argument(floating, inputs)} is"
-                    raise TypeError(f"{self.name}: {what} {floating.dtype}; convert one of them")
+                floating = i if floating is None else floating
+                if dtype != inputs[floating].data.dtype:
+                    what = f"{self._argument(i)} is {dtype} but {self._argument(floating)} is"
+                    raise TypeError(f"{self.name}: {what} {inputs[floating].dtype}; convert one of them")
             here = backend.device_of(x.data)
             device = device or here
             if here != device and not self.crosses_devices:
-                what = f"{self._argument(x, inputs)} is on {here} but {self._argument(first, inputs)} on {device}"
+                what = f"{self._argument(i)} is on {here} but {self._argument(0)} on {device}"
                 raise ValueError(f"{self.name}: {what}; move one with .to(device)")
         return device
 
-    def _argument(self, x, inputs):
-        number = next(i for i, other in enumerate(inputs) if other is x)
+    def _check_unchanged(self):
+        """Raise if what was saved has been changed since forward, or if a leaf has moved to another device."""
+        for i, x in enumerate(self.sources):
+            here = self.runs_on if x is None or x.leaf is None or self.crosses_devices else x.leaf.device
+            if here != self.runs_on:
+                what = f"{self._argument(i)} was moved from {self.runs_on} to {here} after the forward pass"
+                raise RuntimeError(f"{self.name}.backward: {what}; run the forward pass again")
+        for a in vars(self).get("saved", ()):
+            if in_place.changed_since(a, self.ran_at):
+                leaves = [None if x is None else x.first_leaf() for x in self.sources]
+                same = [x is not None and in_place.owner(x.data) is in_place.owner(a) for x in leaves]
+                what = self._argument(same.index(True)) if any(same) else f"an array of shape {a.shape} that it saved"
+                raise RuntimeError(
+                    f"{self.name}.backward: {what} was changed in place after the forward pass (by an optimizer, "
+                    "load_state_dict or an initializer); call backward before that, or run the forward pass again"
+                )
+
+    def _argument(self, number):
         return self.arguments[number] if number < len(self.arguments) else f"input {number}"
 
     def _as_array(self, a, method):
@@ -245,6 +264,13 @@ class Source:
         self.leaf = x if x.function is None else None
         self.function, self.output_index = x.function, x.output_index
         self.shape, self.dtype = x.data.shape, x.data.dtype
+
+    def first_leaf(self):
+        """The leaf behind a chain of Functions of one input each, as w is behind w.T[0]; or None."""
+        x = self
+        while x is not None and x.leaf is None:
+            x = x.function.sources[0] if len(x.function.sources) == 1 else None
+        return None if x is None else x.leaf
 
 
 def _read_only(dy):

@@ -4,6 +4,8 @@ Each Function's backward is called once, after those of all users of its outputs
 complete, added up where an output had several users. A Function is freed as soon as it is done.
 """
 
+import os
+import threading
 from collections import Counter
 
 import numpy as np
@@ -85,11 +87,23 @@ def accumulate(x, dx, cotangents):
             with backend.use_device(backend.device_of(dx)):
                 dx = backend.as_array(slots[x.output_index] + dx)  # not in place: either may be in use elsewhere
         slots[x.output_index] = dx
-    elif x.leaf.grad is None:
-        x.leaf.grad = dx
     else:
-        with backend.use_device(backend.device_of(dx)):
-            x.leaf.grad += dx  # in place: an optimizer or a bucket may hold the array
+        with _adding:
+            if x.leaf.grad is None:
+                x.leaf.grad = dx
+            else:
+                with backend.use_device(backend.device_of(dx)):
+                    x.leaf.grad += dx  # in place: an optimizer or a bucket may hold the array
+
+
+def _new_lock():
+    global _adding
+    _adding = threading.Lock()  # several threads may walk back to one leaf, and += is not atomic
+
+
+_new_lock()
+if hasattr(os, "register_at_fork"):  # a forked child must not wait for a thread of its parent
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 def countdown(root, order, on_grad_ready):

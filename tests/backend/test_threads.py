@@ -127,12 +127,103 @@ def test_a_forked_child_has_threads_of_its_own():
         done = []
         backend.parallel_for(100, lambda start, stop: done.append(stop - start), on)
         os._exit(0 if sum(done) == 100 else 1)
+    assert exit_code(child) == 0
+
+
+def exit_code(child):
+    """Of a process that was forked here, which has 20 seconds to end."""
     deadline = time.monotonic() + 20
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
         time.sleep(0.01)
     if ended == (0, 0):
         os.kill(child, signal.SIGKILL)
-    assert ended == (child, 0)
+        os.waitpid(child, 0)
+        pytest.fail("the child hangs")
+    return os.waitstatus_to_exitcode(ended[1])
+
+
+def blas_threads():
+    return {blas["num_threads"] for blas in threadpoolctl.threadpool_info() if blas["user_api"] == "blas"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("ends", ["at once", "with an exception", "after the loop"])
+def test_a_child_forked_inside_a_parallel_for_has_all_threads(threads_restored, ends):
+    """There BLAS is held to one thread, and the pool's threads are the parent's."""
+    tinynet.set_num_threads(3)
+    on, before, parent, children = np.zeros(backend.SMALL), blas_threads(), os.getpid(), []
+    assert before == {3}
+
+    def check():
+        a = np.ones((300, 300))
+        return blas_threads() == before and (a @ a == 300).all() and threads_at_work() == 3
+
+    forked = threading.Event()
+
+    def body(start, stop):
+        if threading.current_thread() is not threading.main_thread():
+            forked.wait(20)  # so that the child's copy of this thread's future never ends
+        elif not children:
+            children.append(os.fork())
+            forked.set()
+            if children[0] == 0:
+                if ends == "at once":
+                    os._exit(0 if check() else 1)
+                if ends == "with an exception":
+                    raise KeyError
+
+    try:
+        backend.parallel_for(100, body, on)
+    except KeyError:
+        assert os.getpid() != parent
+    finally:
+        if os.getpid() != parent:
+            os._exit(0 if check() else 1)
+    assert blas_threads() == before
+    assert exit_code(children[0]) == 0
+    assert threads_at_work() == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_another_thread_is_in_a_parallel_for(threads_restored):
+    tinynet.set_num_threads(2)
+    inside, over = threading.Event(), threading.Event()
+
+    def body(start, stop):
+        inside.set()
+        over.wait(20)
+
+    def fork():
+        inside.wait(20)
+        children.append(os.fork())
+        if children[0] == 0:
+            os._exit(0 if blas_threads() == {2} and threads_at_work() == 2 else 1)
+        over.set()
+
+    children, thread = [], threading.Thread(target=fork)
+    thread.start()
+    backend.parallel_for(100, body, np.zeros(backend.SMALL))
+    thread.join(20)
+    assert exit_code(children[0]) == 0
+    assert blas_threads() == {2}
+
+
+def test_every_thread_holds_blas_to_one_thread_whichever_set_their_number(threads_restored):
+    """The thread that sets OpenBLAS's number is the only one that may, until threadpoolctl is told otherwise."""
+    tinynet.set_num_threads(2)
+    seen = []
+
+    def caller():
+        backend.parallel_for(10, lambda start, stop: seen.append(blas_threads()), np.zeros(backend.SMALL))
+
+    thread = threading.Thread(target=caller)
+    thread.start()
+    thread.join(20)
+    caller()
+    assert seen and all(n == {1} for n in seen)
+    assert blas_threads() == {2}
 
 
 @pytest.mark.parametrize("shape", [(200, 300, 5), (5, 300, 200), (128, 256, 512), (1, 500, 900), (3, 0, 4)])

@@ -85,6 +85,51 @@ def test_gradients_come_and_go(device):
     assert all(p is q for p, q in zip(parameters, net.parameters(), strict=True))  # moving keeps the objects
 
 
+NOT_A_PARAMETER = r"Linear.weight is a parameter: assign a Parameter or None, got {}"
+
+
+def doubled(layer):
+    layer.weight *= 2  # weight = weight * 2, which is a tensor that no optimizer knows
+
+
+@pytest.mark.parametrize(
+    "assign, error, message",
+    [
+        (doubled, TypeError, NOT_A_PARAMETER.format("Tensor")),
+        (lambda layer: setattr(layer, "weight", tinynet.tensor([1.0])), TypeError, NOT_A_PARAMETER.format("Tensor")),
+        (lambda layer: setattr(layer, "weight", np.ones(3)), TypeError, NOT_A_PARAMETER.format("ndarray")),
+        (lambda layer: setattr(layer, "weight", 2.0), TypeError, NOT_A_PARAMETER.format("float")),
+    ],
+)
+def test_a_parameter_is_not_lost_by_assigning_something_else(assign, error, message):
+    layer = nn.Linear(3, 2)
+    weight = layer.weight
+    with pytest.raises(error, match=f"^{message}$"):
+        assign(layer)
+    assert layer.weight is weight
+    net = nn.Sequential(layer)
+    with pytest.raises(TypeError, match=r"^Sequential.0 is a module: assign a Module or None, got function$"):
+        setattr(net, "0", F.relu)
+    assert net[0] is layer
+
+
+def test_what_may_be_assigned_is_what_pytorch_takes(torch):
+    for library, layer in ((nn, nn.Linear(3, 2)), (torch.nn, torch.nn.Linear(3, 2))):
+        layer.weight = library.Parameter(layer.weight * 2)
+        layer.bias = None
+        assert [name for name, _ in layer.named_parameters()] == ["weight"]
+        layer.bias = library.Parameter(layer.weight[:, 0])
+        del layer.bias
+        assert not hasattr(layer, "bias")
+        with pytest.raises(TypeError):
+            layer.weight = library.Identity()
+        layer.inner = library.Identity()
+        layer.inner = library.ReLU()
+        layer.inner = library.Parameter(layer.weight * 2)
+        assert [name for name, _ in layer.named_parameters()] == ["weight", "inner"]
+        layer.note, layer.training = layer.weight[0], False
+
+
 BAD = [
     (lambda: Net().sceond, AttributeError, "'Net' object has no attribute 'sceond'"),
     (lambda: list(Cut([nn.ReLU()]).parameters()), TypeError, "Cut.parts is a list that holds parameters or modules"),

@@ -215,7 +215,7 @@ BAD = [
     (lambda p: optim.SGD([p * 2], 0.1), TypeError, r"SGD: params must be leaf tensors .* got Tensor"),
     (lambda p: optim.Adam([p], -1), ValueError, r"Adam: lr must be 0 or more, got -1"),
     (lambda p: optim.PaperSGD([{"params": [p], "weight_decay": float("nan")}], 0.1), ValueError,
-     r"PaperSGD: weight_decay must be 0 or more, got nan"),
+     r"PaperSGD: weight_decay must be finite, got nan"),
     (lambda p: optim.PaperSGD([p], 0.1, -0.9), ValueError, r"PaperSGD: momentum must be 0 or more, got -0.9"),
     (lambda p: optim.SGD([p], 0.1, -0.9), ValueError, r"SGD: momentum must be 0 or more, got -0.9"),
     (lambda p: optim.SGD([p], nesterov=True), ValueError, r"SGD: nesterov needs momentum above 0 and dampening 0"),
@@ -229,3 +229,26 @@ BAD = [
 def test_bad_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make(nn.Parameter(np.zeros(3)))
+
+
+ALL = [optim.SGD, optim.PaperSGD, optim.Adam]
+GRADIENTS = [
+    (lambda p: np.ones(1), ValueError, r"the gradient of parameter 1 \(group 1\) has shape \(1,\), expected \(5,\)"),
+    (lambda p: np.ones((1, 5)), ValueError, r"parameter 1 \(group 1\) has shape \(1, 5\), expected \(5,\)"),
+    (lambda p: np.ones(5, np.float32), TypeError, r"gradient of parameter 1 \(group 1\) is float32, expected float64"),
+    (lambda p: tinynet.tensor(np.ones(5), device="emu:0").data, ValueError, "is on emu:0, expected cpu"),
+    (lambda p: tinynet.tensor(np.ones(5)), TypeError, "the gradient of parameter 1 .* must be an array, got Tensor"),
+    (lambda p: [1.0] * 5, TypeError, "the gradient of parameter 1 .* must be an array, got list"),
+]
+
+
+@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize("gradient, error, message", GRADIENTS)
+def test_a_gradient_that_does_not_fit_is_refused_before_anything_changes(make, gradient, error, message):
+    parameters = [nn.Parameter(np.ones(3)), nn.Parameter(np.ones(5))]
+    optimizer = make([{"params": parameters[:1]}, {"params": parameters[1:]}], lr=0.1)
+    parameters[0].grad, parameters[1].grad = np.ones(3), gradient(parameters[1])
+    with pytest.raises(error, match=f"^{make.__name__}: .*{message}"):
+        optimizer.step()
+    assert all((p.data == 1).all() for p in parameters)
+    assert not any(optimizer.state.values())

@@ -148,12 +148,15 @@ def test_a_rate_changed_by_hand_is_respected():
 
 
 BAD = [
-    ("StepLR", dict(step_size=0), r"StepLR: step_size must be at least 1, got 0"),
-    ("CosineAnnealingLR", dict(T_max=-1), r"CosineAnnealingLR: T_max must be at least 1, got -1"),
+    ("StepLR", dict(step_size=0), r"StepLR: step_size must be 1 or more, got 0"),
+    ("CosineAnnealingLR", dict(T_max=-1), r"CosineAnnealingLR: T_max must be 1 or more, got -1"),
     ("LinearWarmup", dict(start_factor=0), r"LinearWarmup: start_factor must be above 0"),
+    ("LinearWarmup", dict(start_factor=1.1), r"LinearWarmup: start_factor must be .* at most 1; got 1.1 and 1.0"),
+    ("LinearWarmup", dict(end_factor=-0.1), r"LinearWarmup: .*, end_factor 0 or more, .* and -0.1"),
+    ("LinearWarmup", dict(end_factor=1.1), r"LinearWarmup: start_factor must be .* at most 1; got .* and 1.1"),
     ("ReduceLROnPlateau", dict(mode="low"), r"ReduceLROnPlateau: mode must be 'min' or 'max', got 'low'"),
     ("ReduceLROnPlateau", dict(threshold_mode="none"), r"threshold_mode must be 'rel' or 'abs', got 'none'"),
-    ("ReduceLROnPlateau", dict(factor=1), r"ReduceLROnPlateau: factor must be below 1, got 1"),
+    ("ReduceLROnPlateau", dict(factor=1), r"ReduceLROnPlateau: factor must be at least 0 and below 1, got 1"),
 ]
 
 

@@ -35,15 +35,37 @@ class _Threads:
     def __init__(self):
         self.lock = threading.Lock()  # one parallel_for at a time: BLAS's thread count is global
         self.pool = None
+        self.limit = None  # while a parallel_for holds BLAS to one thread: what puts its number back
 
     def start(self):
         self.pool = ThreadPoolExecutor(max(_num_threads - 1, 1), thread_name_prefix="tinynet")
         self.blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
 
+    @contextlib.contextmanager
+    def blas_held_to_one(self):
+        with self.blas.limit(limits=1) as self.limit:
+            try:
+                yield
+            finally:
+                self.limit = None
+
+    def start_again(self):
+        """In a forked child, which has none of its parent's threads and is in none of its loops."""
+        if self.limit is not None:
+            self.limit.restore_original_limits()
+            _let_any_thread_limit_blas()
+        _local.busy = False
+        self.__init__()
+
 
 _threads = _Threads()
-if hasattr(os, "register_at_fork"):  # a forked child has none of its parent's threads
-    os.register_at_fork(after_in_child=_threads.__init__)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.start_again)
+
+
+def _let_any_thread_limit_blas():
+    """From threadpoolctl 3.8 on, the thread that set OpenBLAS's number is the only one that may, until it says so."""
+    getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda: None)()
 
 
 def num_threads():
@@ -62,6 +84,7 @@ def set_num_threads(n):
             _threads.pool.shutdown()
             _threads.pool = None
         threadpoolctl.threadpool_limits(_num_threads)
+        _let_any_thread_limit_blas()
 
 
 def bounds(n, parts):
@@ -102,14 +125,17 @@ def parallel_for(n, body, on):
     with _threads.lock:
         if _threads.pool is None:
             _threads.start()
-        others = []
-        with _threads.blas.limit(limits=1):
+        others, pool = [], _threads.pool
+        with _threads.blas_held_to_one():
             try:
-                others += [_threads.pool.submit(work) for _ in range(threads - 1)]
+                others += [pool.submit(work) for _ in range(threads - 1)]
                 work()
             finally:  # also after an error or Ctrl-C here: no thread may outlive the call
                 todo.clear()
-                wait(others)
+                if _threads.pool is pool:  # not so in a child that the body forked: the others are not there
+                    wait(others)
+                else:
+                    others.clear()
         for other in others:
             other.result()
 

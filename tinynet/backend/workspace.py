@@ -7,6 +7,7 @@ import threading
 import numpy as np
 
 _local = threading.local()
+LIMIT = 2**28  # bytes that a thread keeps. AlexNet needs 11 MB at any batch size, one image of 4000 x 3000 gigabytes
 
 
 def workspace(name, shape, dtype):
@@ -15,6 +16,12 @@ def workspace(name, shape, dtype):
     size = int(np.prod(shape))
     key = name, np.dtype(dtype)
     if key not in buffers or buffers[key].size < size:
+        nbytes = size * key[1].itemsize
+        if nbytes > LIMIT:
+            return np.empty(shape, dtype)  # not kept
+        buffers.pop(key, None)
+        while sum(buffer.nbytes for buffer in buffers.values()) + nbytes > LIMIT:
+            del buffers[next(iter(buffers))]  # the oldest; whoever still uses it, keeps it
         buffers[key] = np.empty(size, dtype)
     return buffers[key][:size].reshape(shape)
 

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from tinynet.backend import generator, to_device, use_device
+from tinynet.in_place import mark_changed
 
 
 def uniform_(tensor, a=0.0, b=1.0):
@@ -34,6 +35,7 @@ def normal_(tensor, mean=0.0, std=1.0):
 def constant_(tensor, val):
     with use_device(tensor.device):
         tensor.data[...] = val
+    mark_changed(tensor.data)
     return tensor
 
 
@@ -107,4 +109,5 @@ def _uniform_of_std(tensor, std):
 def _write(tensor, values):
     with use_device(tensor.device):
         tensor.data[...] = to_device(np.asarray(values), tensor.device)
+    mark_changed(tensor.data)
     return tensor

@@ -8,13 +8,15 @@
         def forward(self, x): ...
 
 A parameter's name is the path to it, `conv.weight`, and parameters come in the order of assignment.
-There is no other machinery: `vars(module)` is Python's own dictionary of the attributes.
+There is no other machinery: `vars(module)` is Python's own dictionary of the attributes. Only a parameter in it
+cannot be replaced by a plain tensor, which no optimizer would know.
 """
 
 import numpy as np
 
 from tinynet.autograd import Tensor
 from tinynet.backend import to_device, use_device
+from tinynet.in_place import mark_changed
 
 
 class Parameter(Tensor):
@@ -36,6 +38,16 @@ class Module:
 
     def __call__(self, *inputs):
         return self.forward(*inputs)
+
+    def __setattr__(self, name, value):
+        """As Python's, but a parameter or a module is not lost by accident, as by `layer.weight *= 2`, a new Tensor."""
+        held = vars(self).get(name)
+        if isinstance(held, Parameter | Module) and value is not None:
+            kind, allowed = ("parameter", Parameter) if isinstance(held, Parameter) else ("module", Parameter | Module)
+            if not isinstance(value, allowed):
+                got = f"assign a {kind.title()} or None, got {type(value).__name__}"
+                raise TypeError(f"{type(self).__name__}.{name} is a {kind}: {got}")
+        super().__setattr__(name, value)
 
     # -------------------------------------------------------------------- what a module holds
 
@@ -113,7 +125,9 @@ class Module:
         (velocity) stays on the old device: make the optimizer after the move.
         """
         for parameter in self.parameters():
-            parameter.data = to_device(parameter.data, device)
+            if parameter.device != device:
+                before, parameter.data = parameter.data, to_device(parameter.data, device)
+                mark_changed(before)
             if parameter.grad is not None:
                 parameter.grad = to_device(parameter.grad, device)
         return self
@@ -232,3 +246,4 @@ def cut(array, parts):
 def overwrite(parameter, array):
     with use_device(parameter.device):
         parameter.data[...] = to_device(array, parameter.device)
+    mark_changed(parameter.data)

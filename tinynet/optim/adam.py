@@ -16,6 +16,7 @@ gradient's size: lr is roughly how far the weight moves in one step.
 import math
 
 from tinynet.backend import array_module, update_elementwise
+from tinynet.optim.checks import number
 from tinynet.optim.optimizer import Optimizer, zeros_like
 
 
@@ -27,10 +28,10 @@ class Adam(Optimizer):
 
     def check(self, group):
         super().check(group)
-        if not all(0 <= beta < 1 for beta in group["betas"]):
-            raise ValueError(f"Adam: betas must be at least 0 and below 1, got {group['betas']}")
-        if not group["eps"] >= 0:
-            raise ValueError(f"Adam: eps must be 0 or more, got {group['eps']}")
+        if not isinstance(group["betas"], tuple | list) or len(group["betas"]) != 2:
+            raise TypeError(f"Adam: betas must be a pair of numbers, got {group['betas']!r}")
+        group["betas"] = tuple(number("Adam", "betas", beta, below=1) for beta in group["betas"])
+        group["eps"] = number("Adam", "eps", group["eps"])
 
     def update(self, parameter, group, state):
         xp = array_module(parameter.data)

@@ -12,14 +12,22 @@ state_dict() can be written as JSON; loaded into the same schedule of the same o
 
 import math
 
+from tinynet.optim.checks import choice, integer, number
+from tinynet.optim.optimizer import Optimizer
+
 
 class Schedule:
     """Base class: define factor(t)."""
 
     def __init__(self, optimizer):
-        self.optimizer, self.t = optimizer, 0
+        self.optimizer, self.t = self.checked(optimizer), 0
         for group in optimizer.param_groups:
             group["lr"] *= self.factor(0)
+
+    def checked(self, optimizer):
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(self).__name__}: optimizer must be an Optimizer, got {type(optimizer).__name__}")
+        return optimizer
 
     def factor(self, t):
         raise NotImplementedError
@@ -40,10 +48,18 @@ class Schedule:
     def load_state_dict(self, saved):
         """Raises ValueError, before anything changes, if it was saved by another schedule."""
         mine = self.state_dict()
-        if saved.keys() != mine.keys() or len(saved["rates"]) != len(mine["rates"]):
+        fits = isinstance(saved, dict) and saved.keys() == mine.keys() and isinstance(saved["rates"], list)
+        if not fits or len(saved["rates"]) != len(mine["rates"]):
             raise ValueError(
                 f"{type(self).__name__}: saved state {saved} does not fit, expected one like {mine}"
             )
+        for name, value in saved.items():
+            if name == "rates":
+                for rate in value:
+                    number(type(self).__name__, "a saved rate", rate)
+            elif not (name == "best" and value is None):
+                check = number if name == "best" else integer
+                check(type(self).__name__, f"the saved {name}", value, -math.inf if name == "best" else 0)
         for name in saved.keys() - {"rates"}:
             setattr(self, name, saved[name])
         for group, rate in zip(self.optimizer.param_groups, saved["rates"], strict=True):
@@ -54,7 +70,7 @@ class StepLR(Schedule):
     """Multiply the rate by gamma every step_size steps."""
 
     def __init__(self, optimizer, step_size, gamma=0.1):
-        self.step_size, self.gamma = at_least("StepLR", "step_size", step_size, 1), gamma
+        self.step_size, self.gamma = integer("StepLR", "step_size", step_size, 1), number("StepLR", "gamma", gamma)
         super().__init__(optimizer)
 
     def factor(self, t):
@@ -65,7 +81,10 @@ class MultiStepLR(Schedule):
     """Multiply the rate by gamma at each of the milestones."""
 
     def __init__(self, optimizer, milestones, gamma=0.1):
-        self.milestones, self.gamma = sorted(milestones), gamma
+        if not isinstance(milestones, list | tuple | range):
+            raise TypeError(f"MultiStepLR: milestones must be a list of integers, got {milestones!r}")
+        self.milestones = sorted(integer("MultiStepLR", "milestones", milestone) for milestone in milestones)
+        self.gamma = number("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer)
 
     def factor(self, t):
@@ -79,8 +98,12 @@ class CosineAnnealingLR(Schedule):
     """
 
     def __init__(self, optimizer, T_max, eta_min=0.0):
-        self.T_max = at_least("CosineAnnealingLR", "T_max", T_max, 1)
-        self.floor = eta_min / optimizer.param_groups[0]["initial_lr"] if eta_min else 0.0
+        self.T_max = integer("CosineAnnealingLR", "T_max", T_max, 1)
+        eta_min = number("CosineAnnealingLR", "eta_min", eta_min)
+        lr = self.checked(optimizer).param_groups[0]["initial_lr"]
+        if eta_min and not lr:
+            raise ValueError(f"CosineAnnealingLR: eta_min={eta_min} needs an optimizer whose lr is above 0")
+        self.floor = eta_min / lr if eta_min else 0.0
         super().__init__(optimizer)
 
     def factor(self, t):
@@ -91,13 +114,15 @@ class LinearWarmup(Schedule):
     """A straight line from start_factor to end_factor, in total_iters steps (PyTorch's LinearLR)."""
 
     def __init__(self, optimizer, start_factor=1 / 3, end_factor=1.0, total_iters=5):
+        start_factor = number("LinearWarmup", "start_factor", start_factor, -math.inf)
+        end_factor = number("LinearWarmup", "end_factor", end_factor, -math.inf)
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
             raise ValueError(
                 "LinearWarmup: start_factor must be above 0, end_factor 0 or more, both at most 1; "
                 f"got {start_factor} and {end_factor}"
             )
         self.start_factor, self.end_factor = start_factor, end_factor
-        self.total_iters = at_least("LinearWarmup", "total_iters", total_iters, 1)
+        self.total_iters = integer("LinearWarmup", "total_iters", total_iters, 1)
         super().__init__(optimizer)
 
     def factor(self, t):
@@ -116,26 +141,26 @@ class ReduceLROnPlateau(Schedule):
 
     def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel",
                  cooldown=0, min_lr=0.0, eps=1e-8):
-        if mode not in ("min", "max"):
-            raise ValueError(f"ReduceLROnPlateau: mode must be 'min' or 'max', got {mode!r}")
-        if threshold_mode not in ("rel", "abs"):
-            raise ValueError(
-                f"ReduceLROnPlateau: threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}"
-            )
-        if not factor < 1:
-            raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {factor}")
-        self.mode, self.reduction, self.patience = mode, factor, patience
-        self.threshold, self.threshold_mode = threshold, threshold_mode
-        self.cooldown, self.min_lr, self.eps = cooldown, min_lr, eps
+        me = type(self).__name__
+        self.mode = choice(me, "mode", mode, ("min", "max"))
+        self.threshold_mode = choice(me, "threshold_mode", threshold_mode, ("rel", "abs"))
+        self.reduction, self.threshold = number(me, "factor", factor, below=1), number(me, "threshold", threshold)
+        self.patience, self.cooldown = integer(me, "patience", patience), integer(me, "cooldown", cooldown)
+        self.min_lr, self.eps = number(me, "min_lr", min_lr), number(me, "eps", eps)
         self.best, self.bad, self.cooling = None, 0, 0
-        self.optimizer, self.t = optimizer, 0
+        self.optimizer, self.t = self.checked(optimizer), 0
 
     def step(self, metric=None):
         """metric: the number to watch, such as an epoch's validation error. Raises ValueError if it is None."""
         if metric is None:
             raise ValueError("ReduceLROnPlateau: step needs the metric that it watches, as in schedule.step(metric)")
-        self.t += 1
-        metric = float(metric)
+        try:
+            value = None if isinstance(metric, bool | str) else float(getattr(metric, "item", lambda: metric)())
+        except (TypeError, ValueError):
+            value = None
+        if value is None:
+            raise TypeError(f"ReduceLROnPlateau: metric must be one number, got {metric!r}")
+        self.t, metric = self.t + 1, value
         if self.is_better(metric):
             self.best, self.bad = metric, 0
         else:
@@ -163,9 +188,3 @@ class ReduceLROnPlateau(Schedule):
 
     def state_dict(self):
         return super().state_dict() | {"best": self.best, "bad": self.bad, "cooling": self.cooling}
-
-
-def at_least(schedule, argument, value, least):
-    if not value >= least:
-        raise ValueError(f"{schedule}: {argument} must be at least {least}, got {value}")
-    return value

@@ -14,8 +14,11 @@ scaled by the new lr at once. After lr is divided by 10, with m = 0.9, the right
 nearly ten times the left's, and over some 20 steps (0.9^20 = 0.12) the difference dies away.
 """
 
+import math
+
 from tinynet import kernels
 from tinynet.backend import on_gpu, update_elementwise
+from tinynet.optim.checks import boolean, number
 from tinynet.optim.optimizer import Optimizer, zeros_like
 
 
@@ -34,8 +37,9 @@ class SGD(Optimizer):
 
     def check(self, group):
         super().check(group)
-        if not group["momentum"] >= 0:
-            raise ValueError(f"SGD: momentum must be 0 or more, got {group['momentum']}")
+        group["momentum"] = number("SGD", "momentum", group["momentum"])
+        group["dampening"] = number("SGD", "dampening", group["dampening"], least=-math.inf)
+        group["nesterov"] = boolean("SGD", "nesterov", group["nesterov"])
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError("SGD: nesterov needs momentum above 0 and dampening 0")
 
@@ -70,8 +74,7 @@ class PaperSGD(Optimizer):
 
     def check(self, group):
         super().check(group)
-        if not group["momentum"] >= 0:
-            raise ValueError(f"PaperSGD: momentum must be 0 or more, got {group['momentum']}")
+        group["momentum"] = number("PaperSGD", "momentum", group["momentum"])
 
     def update(self, parameter, group, state):
         lr, m, wd = group["lr"], group["momentum"], group["weight_decay"]
