@@ -102,8 +102,11 @@ class Ranks:
     def use_nccl(self, devices, gpu_name=None):
         """Let arrays on these GPUs travel by NCCL; returns None, or why they cannot and go over the hosts.
 
-        All ranks call it together.
+        All ranks call it together. A rank that is alone sends nothing, so it leaves CuPy's communicators alone: without
+        mpi4py, their TCP server would keep the program from ending.
         """
+        if self.world_size == 1:
+            return None
         self.nccl, why = nccl.connect(self, devices, gpu_name)
         return why
 
