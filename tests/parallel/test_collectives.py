@@ -4,7 +4,17 @@ import pytest
 import tinynet
 from tinynet import functional as F
 from tinynet import nn, parallel
-from tinynet.parallel import AllGather, Gather, Sharded, all_gather, broadcast, gather, halo, reduce, scatter
+from tinynet.parallel import (
+    AllGatherChannels,
+    GatherChannels,
+    Sharded,
+    all_gather,
+    broadcast,
+    gather,
+    halo,
+    reduce,
+    scatter,
+)
 
 
 def tensors(rng, *shapes):
@@ -147,9 +157,9 @@ def test_mixed_kinds_of_devices_are_refused(rng):
 class TwoColumns(nn.Module):
     def __init__(self):
         self.first = Sharded([nn.Linear(3, 2), nn.Linear(3, 2)])
-        self.join = AllGather()
+        self.join = AllGatherChannels()
         self.second = Sharded([nn.Linear(4, 1), nn.Linear(4, 1)])
-        self.end = Gather("cpu")
+        self.end = GatherChannels("cpu")
 
     def forward(self, x):
         return self.end(self.second(self.join(self.first(broadcast(x, ["cpu", "cpu"])))))[0]
