@@ -12,6 +12,20 @@ from tinynet.ops import conv2d as op
 module = importlib.import_module("tinynet.kernels.conv2d")
 every_version = pytest.mark.parametrize("version", [1, 2, 3, 4])
 
+
+def skip_without_tensor_cores(version, device):
+    capability = module.compute_capability(backend.library(device), device)
+    if version == 4 and capability < 80:
+        pytest.skip(f"version 4 needs compute capability 8.0, {device} has {capability / 10}")
+
+
+@pytest.fixture(autouse=True)
+def tensor_cores(request):
+    case = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if case.keys() >= {"version", "device"}:
+        skip_without_tensor_cores(case["version"], request.getfixturevalue("device"))
+
+
 # N, C, H, W, K, R, S, stride, padding, dilation, groups
 ALEXNET = {
     "conv1": (2, 3, 224, 224, 96, 11, 11, 4, 2, 1, 1),
@@ -259,6 +273,13 @@ def test_older_gpus_have_no_tf32(tf32, monkeypatch):
     assert product(FINE, 1) == FINE
     with pytest.raises(RuntimeError, match=r"conv2d: version 4 needs .* capability 8.0, emu:0 is older"):
         product(FINE, 1, version=4)
+
+
+def test_older_gpus_skip_the_tests_of_version_4(monkeypatch):
+    monkeypatch.setattr(module, "compute_capability", lambda xp, device: 75)
+    skip_without_tensor_cores(3, "emu:0")
+    with pytest.raises(pytest.skip.Exception, match=r"version 4 needs compute capability 8.0, emu:0 has 7.5"):
+        skip_without_tensor_cores(4, "emu:0")
 
 
 def test_versions_that_cannot_run():
