@@ -164,6 +164,30 @@ def test_more_images_than_a_grid_is_high(rng, device, version):
     check(device, *draw(rng, (70_000, 1, 2, 1, 2, 1, 1, 1, 0, 1, 1), "float32"), version)
 
 
+def to_tf32(x):
+    return ((x.view(np.uint32) + 0x1000) & 0xFFFFE000).view(np.float32)
+
+
+@where_kernels_run
+@every_version
+def test_sums_of_3200_positive_terms(rng, device, version):
+    """As many terms as conv2's input gradient has. Their errors cannot cancel, so a bias of the sums would show.
+
+    Rounding a sum of n positive terms to nearest, n times, errs by about u * sqrt(n). Real tensor cores do not round
+    but truncate: they cut each addend off at the last bit of the largest, so the sum is low by up to 2u per addend.
+    """
+    n, u = 128 * 5 * 5, 2.0**-24
+    x, w = (rng.random(shape, dtype="float32") for shape in ((2, 128, 7, 9), (8, 128, 5, 5)))
+    how = op.Geometry((1, 1), (0, 0), (1, 1), 1)
+    (y,) = fetch(kernels.conv2d(*put(device, x, w), None, *how, version=version))
+    factors = (to_tf32(x), to_tf32(w)) if version == 4 else (x, w)
+    exact = op.correlate(*(a.astype("float64") for a in factors), None, how)
+    error = (y - exact) / exact
+    truncated = 2 * u * n * 5 / 4 if version == 4 and device.startswith("cuda") else 0  # 4 products and a sum at once
+    assert error.max() <= 4 * u * np.sqrt(n)
+    assert error.min() >= -4 * u * np.sqrt(n) - truncated
+
+
 @every_version
 @pytest.mark.parametrize("N, C, K, groups", [(70_000, 1, 2, 1), (1, 70_000, 70_000, 70_000), (1, 1, 5_000_000, 1)])
 def test_grids_are_long_and_not_high(rng, version, N, C, K, groups, monkeypatch):
