@@ -87,8 +87,8 @@ def gone(number):
     "losses data emu:0", "nccl",
 ])
 def test_on_ranks(n, check):
-    out, _ = run(n, *check.split(), program=(HERE / "rank_checks.py",))
-    assert out.count("is content") == n
+    out, err = run(n, *check.split(), program=(HERE / "rank_checks.py",))
+    assert (out.count("is content"), err) == (n, "")
 
 
 @pytest.mark.parametrize("kind", ["data", "hybrid"])
