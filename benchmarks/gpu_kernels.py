@@ -157,8 +157,9 @@ class Op(NamedTuple):
 def others(bench):
     """Pooling, LRN, dropout, loss and update: all of them wait for the memory."""
     model, shapes = layers(bench.args)
-    ops = {"pool": max_pool2d, "lrn": local_response_norm, "drop": dropout}
-    cases = [(name, ops[name[:-1]], shapes[name][0]) for name in ("pool1", "pool2", "pool5", "lrn1", "lrn2", "drop6")]
+    ops = {"pool": max_pool2d, "lrn": local_response_norm, "dropout": dropout}
+    names = "pool1", "pool2", "pool5", "lrn1", "lrn2", "dropout6"
+    cases = [(name, ops[name[:-1]], shapes[name][0]) for name in names]
     cases.append(("loss", softmax_cross_entropy, (*shapes["fc8"][1], 1)))
     rows = []
     for name, op, x_shape in cases:

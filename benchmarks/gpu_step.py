@@ -133,7 +133,7 @@ class torch_step:
             images, seen = self.images[0], {}
             ours = tinynet.Tensor(bench.xp.asarray(bench.host(images)))
             twin.forward(ours, hook=lambda name, xs: seen.update({name: xs[0].data}))
-            expected, got = bench.host(seen["flat5"]), bench.host(self.model[:16](images))
+            expected, got = bench.host(seen["flatten5"]), bench.host(self.model[:16](images))
         error = np.linalg.norm(got - expected) / np.linalg.norm(expected)
         if not error < 1e-4:
             bench.complain(f"the two networks differ before fc6: relative error {error:.1e}")

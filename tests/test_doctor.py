@@ -26,9 +26,11 @@ class DynamicLibNotFoundError(RuntimeError):
 
 
 def imitate_cupy(
-    gpus=2, made_for=12090, damage=(), peers=(), count_error=None, nvrtc_error=None, nvrtc=(12, 9), total=None
+    gpus=2, made_for=12090, damage=(), peers=(), count_error=None, nvrtc_error=None, nvrtc=(12, 9), cublas=None,
+    total=None,
 ):
-    """A module with the parts of CuPy that doctor calls. damage: the pairs (i, j) whose copies lose bits."""
+    """A module with the parts of CuPy that doctor calls. damage: the pairs (i, j) whose copies lose bits; cublas: what
+    its import raises."""
     cupy, current = ModuleType("cupy"), [0]
 
     class Device:
@@ -65,7 +67,9 @@ def imitate_cupy(
         deviceCanAccessPeer=lambda i, j: int((i, j) in peers),
     )
     compiler = SimpleNamespace(getVersion=Mock(side_effect=nvrtc_error, return_value=nvrtc))
-    cupy.cuda = SimpleNamespace(runtime=runtime, Device=Device, nvrtc=compiler)
+    cupy.cuda = ModuleType("cupy.cuda")
+    vars(cupy.cuda).update(runtime=runtime, Device=Device, nvrtc=compiler)
+    cupy.cuda.__getattr__ = Mock(side_effect=cublas)  # CuPy loads cuBLAS when its name is first used
     cupy.asarray, cupy.asnumpy = asarray, np.asarray
     cupy.zeros = lambda n, dtype: np.zeros(n, dtype).view(Array)
     cupy.RawModule = lambda code: SimpleNamespace(get_function=lambda name: launch)
@@ -102,6 +106,9 @@ BROKEN_IMPORT = ImportError(
     "Original error:\n  ImportError: libcublas.so.12: cannot open shared object file\n================\n"
 )
 NO_NVRTC = DynamicLibNotFoundError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file\nand so on')
+NO_CUBLAS = ImportError(
+    'Failure finding "libcublasLt.so.13 or libcublasLt.so.12": No such file: libcublasLt.so.13\n  listdir("/lib"):\n'
+)
 STATES = {
     "no driver": (
         None, imitate_cupy(count_error=INSUFFICIENT),
@@ -128,6 +135,10 @@ STATES = {
     "no GPU, counted": ((12, 4), imitate_cupy(gpus=0), "the NVIDIA driver finds no GPU", None),
     "no NVRTC": ((13, 0), imitate_cupy(nvrtc_error=NO_NVRTC), "CuPy does not find CUDA's libraries: Failure finding "
                  '"libnvrtc.so.13 or libnvrtc.so.12": No such file', 'pip install "tinynet-alexnet[cuda13]"'),
+    "no cuBLAS": ((12, 4), imitate_cupy(cublas=NO_CUBLAS), "CuPy does not find CUDA's libraries: Failure finding "
+                  '"libcublasLt.so.13 or libcublasLt.so.12": No such file: libcublasLt.so.13',
+                  'pip install "tinynet-alexnet[cuda12]"'),
+    "no GPU and no cuBLAS": ((12, 4), imitate_cupy(gpus=0, cublas=NO_CUBLAS), "the NVIDIA driver finds no GPU", None),
     "something else": (
         (12, 4), imitate_cupy(count_error=Error("cudaErrorSystemDriverMismatch: reboot\nnow")),
         "CuPy finds no usable GPU: cudaErrorSystemDriverMismatch: reboot", None,
@@ -180,7 +191,8 @@ def test_gpus_whose_copies_arrive_intact_damaged_or_not_at_all(machine, capsys):
     whys = {(i, j): peer_copy.why_staged(backend.cupy(), i, j) for i in range(3) for j in range(3) if i != j}
     assert [pair for pair, why in whys.items() if why is None] == [(1, 0)]  # training acts on the same answers
     kernel = "              a kernel compiles and gives the right sum"
-    assert lines[lines.index("cuda:1        Imitation 1, compute capability 9.0, 2.0 GiB, 1.5 GiB free") + 1] == kernel
+    second = lines.index("cuda:1        Imitation 1, compute capability 9.0, 2.0 GiB, 1.5 GiB free")
+    assert lines[second + 1 : second + 3] == [kernel, "              a matrix product is right"]
 
 
 def test_packages_that_do_harm(machine, monkeypatch, capsys):
@@ -197,6 +209,26 @@ def test_packages_that_do_harm(machine, monkeypatch, capsys):
 def test_a_wrong_sum_shows(machine):
     assert doctor.run_a_kernel(imitate_cupy(total=7), 1) == "a kernel compiles and gives a WRONG (7.0) sum"
     assert doctor.run_a_kernel(emulator.xp, 3) == "a kernel compiles and gives the right sum"
+
+
+def test_matrix_products_that_are_wrong_or_fail(machine, capsys):
+    assert doctor.multiply(emulator.xp, 3) == "a matrix product is right"
+    cupy = imitate_cupy(gpus=2)
+    cupy.asarray = lambda x: 0 * x
+    assert doctor.multiply(cupy, 1) == "a matrix product is WRONG: [[0, 0], [0, 0]]"
+    cupy.asarray = Mock(side_effect=RuntimeError("CUBLAS_STATUS_ARCH_MISMATCH\nand so on"))
+    machine((12, 4), cupy)
+    assert doctor.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    for i in range(2):
+        line = next(n for n, line in enumerate(lines) if line.startswith(f"cuda:{i} "))
+        assert lines[line + 2] == "              FAILED: CUBLAS_STATUS_ARCH_MISMATCH (RuntimeError)"
+
+
+def test_a_gpu_without_tf32_says_so():
+    cupy = imitate_cupy()
+    cupy.cuda.Device.compute_capability = "75"
+    assert "Imitation 1, compute capability 7.5 (no TF32: it needs 8.0), 2.0 GiB" in doctor.describe_gpu(cupy, 1)
 
 
 def test_what_fails_costs_one_line(machine, monkeypatch, capsys):

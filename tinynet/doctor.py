@@ -111,6 +111,7 @@ def cuda(missing):
     for i in gpus:
         yield f"cuda:{i}", said(describe_gpu, cupy, i)
         yield "", said(run_a_kernel, cupy, i)
+        yield "", said(multiply, cupy, i)
     for i, j in itertools.permutations(gpus, 2):
         yield f"cuda:{i} -> {j}", said(describe_copy, cupy, i, j)
 
@@ -160,6 +161,7 @@ def describe_gpu(cupy, i):
     name = cupy.cuda.runtime.getDeviceProperties(i)["name"].decode()
     free, total = (size / 2**30 for size in gpu.mem_info)
     capability = f"{gpu.compute_capability[:-1]}.{gpu.compute_capability[-1]}"
+    capability += " (no TF32: it needs 8.0)" if int(gpu.compute_capability) < 80 else ""
     return f"{name}, compute capability {capability}, {total:.1f} GiB, {free:.1f} GiB free"
 
 
@@ -171,6 +173,15 @@ def run_a_kernel(xp, i):
         xp.RawModule(code=SUM).get_function("sum")((1,), (256,), (x, y, np.int32(x.size)))
         total = xp.asnumpy(y)[0]
     return f"a kernel compiles and gives {'the right' if total == numbers.sum() else f'a WRONG ({total})'} sum"
+
+
+def multiply(xp, i):
+    """The product of two matrices, by cuBLAS."""
+    with xp.cuda.Device(i):
+        x = xp.asarray(np.float32([[1, 2], [3, 4]]))
+        product = xp.asnumpy(x @ x).astype(int).tolist()
+    right = product == [[7, 10], [15, 22]]
+    return f"a matrix product is {'right' if right else f'WRONG: {product}'}"
 
 
 def describe_copy(cupy, i, j):

@@ -186,7 +186,7 @@ def test_pinned_memory_is_not_used_again_too_early(rng, monkeypatch, way):
             xp.cuda.alloc_pinned_memory(1000)
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4), (0,), (2, 0, 3)])
 @pytest.mark.parametrize("pair", PAIRS)
 def test_shape_and_dtype_arrive(rng, pair, way, shape, dtype):
     need(*pair)

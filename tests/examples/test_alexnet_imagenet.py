@@ -202,6 +202,7 @@ def test_bad_folders_are_one_line(pictures, tmp_path, spoil):
         (["--devices", "tpu"], "device must be 'cpu', 'cuda:<number>' or 'emu:<number>', got 'tpu'"),
         (["--devices", "emu:0,emu:9"], "there is no emu:9: emu devices here are emu:0 to emu:7"),
         (["--devices", "cpu,cpu,cpu"], "3 devices cannot share groups=2"),
+        (["--devices", "cpu,cpu,cpu,cpu", "--width", "0.05"], "lrn1 borrows 2 channels from a neighbor"),
         (["--image-size", "40"], "image_size must be at least 63, got 40"),
         (["--batch-size", "0"], "--batch-size must be more than 0, got 0"),
         (["--lr", "-1"], "--lr must be more than 0, got -1"),

@@ -12,6 +12,20 @@ from tinynet.ops import conv2d as op
 module = importlib.import_module("tinynet.kernels.conv2d")
 every_version = pytest.mark.parametrize("version", [1, 2, 3, 4])
 
+
+def skip_without_tensor_cores(version, device):
+    capability = module.compute_capability(backend.library(device), device)
+    if version == 4 and capability < 80:
+        pytest.skip(f"version 4 needs compute capability 8.0, {device} has {capability / 10}")
+
+
+@pytest.fixture(autouse=True)
+def tensor_cores(request):
+    case = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if case.keys() >= {"version", "device"}:
+        skip_without_tensor_cores(case["version"], request.getfixturevalue("device"))
+
+
 # N, C, H, W, K, R, S, stride, padding, dilation, groups
 ALEXNET = {
     "conv1": (2, 3, 224, 224, 96, 11, 11, 4, 2, 1, 1),
@@ -150,6 +164,30 @@ def test_more_images_than_a_grid_is_high(rng, device, version):
     check(device, *draw(rng, (70_000, 1, 2, 1, 2, 1, 1, 1, 0, 1, 1), "float32"), version)
 
 
+def to_tf32(x):
+    return ((x.view(np.uint32) + 0x1000) & 0xFFFFE000).view(np.float32)
+
+
+@where_kernels_run
+@every_version
+def test_sums_of_3200_positive_terms(rng, device, version):
+    """As many terms as conv2's input gradient has. Their errors cannot cancel, so a bias of the sums would show.
+
+    Rounding a sum of n positive terms to nearest, n times, errs by about u * sqrt(n). Real tensor cores do not round
+    but truncate: they cut each addend off at the last bit of the largest, so the sum is low by up to 2u per addend.
+    """
+    n, u = 128 * 5 * 5, 2.0**-24
+    x, w = (rng.random(shape, dtype="float32") for shape in ((2, 128, 7, 9), (8, 128, 5, 5)))
+    how = op.Geometry((1, 1), (0, 0), (1, 1), 1)
+    (y,) = fetch(kernels.conv2d(*put(device, x, w), None, *how, version=version))
+    factors = (to_tf32(x), to_tf32(w)) if version == 4 else (x, w)
+    exact = op.correlate(*(a.astype("float64") for a in factors), None, how)
+    error = (y - exact) / exact
+    truncated = 2 * u * n * 5 / 4 if version == 4 and device.startswith("cuda") else 0  # 4 products and a sum at once
+    assert error.max() <= 4 * u * np.sqrt(n)
+    assert error.min() >= -4 * u * np.sqrt(n) - truncated
+
+
 @every_version
 @pytest.mark.parametrize("N, C, K, groups", [(70_000, 1, 2, 1), (1, 70_000, 70_000, 70_000), (1, 1, 5_000_000, 1)])
 def test_grids_are_long_and_not_high(rng, version, N, C, K, groups, monkeypatch):
@@ -259,6 +297,13 @@ def test_older_gpus_have_no_tf32(tf32, monkeypatch):
     assert product(FINE, 1) == FINE
     with pytest.raises(RuntimeError, match=r"conv2d: version 4 needs .* capability 8.0, emu:0 is older"):
         product(FINE, 1, version=4)
+
+
+def test_older_gpus_skip_the_tests_of_version_4(monkeypatch):
+    monkeypatch.setattr(module, "compute_capability", lambda xp, device: 75)
+    skip_without_tensor_cores(3, "emu:0")
+    with pytest.raises(pytest.skip.Exception, match=r"version 4 needs compute capability 8.0, emu:0 has 7.5"):
+        skip_without_tensor_cores(4, "emu:0")
 
 
 def test_versions_that_cannot_run():

@@ -279,6 +279,10 @@ def test_bad_arguments_are_named():
         AlexNet(devices=["cpu"] * 4, width=0.1)
     with pytest.raises(ValueError, match=r"AlexNet: 4 devices cannot share the 10 outputs of fc8 evenly"):
         AlexNet(devices=["cpu"] * 4, split_fc8=True, **SMALL)
+    message = r"AlexNet: lrn1 borrows 2 channels from a neighbor, and 4 devices have 1 each: more width"
+    with pytest.raises(ValueError, match=message):
+        small(["cpu"] * 4, width=0.05)
+    AlexNet(devices=["cpu"] * 4, width=0.05, groups=4)  # each has a group of its own: none borrows
     with pytest.raises(ValueError, match=r"AlexNet: image_size must be at least 63, got 62"):
         AlexNet(image_size=62)
     with pytest.raises(ValueError, match=r"AlexNet: images must be \(N, 3, 64, 64\), got \(1, 3, 32, 32\)"):

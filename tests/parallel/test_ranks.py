@@ -87,8 +87,8 @@ def gone(number):
     "losses data emu:0", "nccl",
 ])
 def test_on_ranks(n, check):
-    out, _ = run(n, *check.split(), program=(HERE / "rank_checks.py",))
-    assert out.count("is content") == n
+    out, err = run(n, *check.split(), program=(HERE / "rank_checks.py",))
+    assert (out.count("is content"), err) == (n, "")
 
 
 @pytest.mark.parametrize("kind", ["data", "hybrid"])
@@ -240,8 +240,17 @@ def test_each_rank_has_its_own_devices(pictures, tmp_path):
     assert err.count("error: rank 1: its number of devices is 1, and 2 on rank 0") == 1, err
     _, err = run(3, *arguments, "--devices", "cpu/cpu", "--out", tmp_path / "three", code=2)
     assert err.count("error: 3 ranks on this machine, and devices for 2: cpu/cpu") == 1, err
+    _, err = run(2, *arguments, "--devices", "cpu/cpu/cpu", "--out", tmp_path / "three", code=2)
+    assert err.count("error: 2 ranks on this machine, and devices for 3: cpu/cpu/cpu") == 1, err
+    _, err = run(2, *arguments, "--devices", "cpu/emu:0", "--out", tmp_path / "three", code=2)
+    assert err.count("error: rank 1: its kind of devices is emu, and cpu on rank 0") == 1, err
     _, err = run(2, *arguments, "--devices", "cpu,cpu", "--parallel", "hybrid", "--out", tmp_path / "h", code=2)
     assert err.count("error: HybridAlexNet: each rank has one device, got cpu, cpu") == 1, err
+
+
+def test_help_is_printed_once():
+    out, err = run(3, "--help")
+    assert (out.count("usage:"), out.count("--devices DEVICES"), err) == (1, 2, ""), out
 
 
 def test_linear_scaling_and_warm_up(pictures, tmp_path):

@@ -19,7 +19,7 @@ LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"  # comes w
 OLDEST, NEWEST = 12, 13  # the CUDA versions that CuPy 14 is made for; OLDEST needs driver 525
 
 
-when_loaded = []  # functions to call once CuPy is there
+when_loaded = []  # functions to call with CuPy once it is there
 
 
 @functools.cache  # an error is not cached
@@ -27,7 +27,7 @@ def cupy():
     """The CuPy module. Raises NoGPU, a RuntimeError of one line, where it cannot be used."""
     module = load_cupy()
     for function in when_loaded:
-        function()
+        function(module)
     return module
 
 
@@ -81,7 +81,9 @@ def load_cupy():
     try:
         module = importlib.import_module("cupy")
         count = module.cuda.runtime.getDeviceCount()
-        module.cuda.nvrtc.getVersion()  # the compiler, a library of its own
+        if count:  # libraries of their own: the compiler; and cuBLAS, which a network would miss at fc6 only
+            module.cuda.nvrtc.getVersion()
+            _ = module.cuda.cublas
     except Exception as error:  # CuPy's own errors cannot be named before the import
         raise why_no_gpu(module, error) from error
     if not count:
@@ -111,7 +113,7 @@ def why_no_gpu(cupy=None, error=None):
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         note = "" if hidden is None else f" (CUDA_VISIBLE_DEVICES is {hidden!r})"
         return NoGPU(f"the NVIDIA driver finds no GPU{note}")
-    if type(error).__name__ == "DynamicLibNotFoundError":  # CuPy's wheel does not contain them
+    if isinstance(error, ImportError) or type(error).__name__ == "DynamicLibNotFoundError":  # not in CuPy's wheel
         return NoGPU(f"CuPy does not find CUDA's libraries: {cause(error)}", install)
     return NoGPU(f"CuPy finds no usable GPU: {cause(error)}")
 

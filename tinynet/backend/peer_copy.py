@@ -17,6 +17,9 @@ from tinynet.backend import cupy_loader
 
 def copy(xp, x, source, target):
     """The array x of GPU number `source` on GPU number `target`."""
+    if not x.size:  # pinned memory of no bytes is no buffer
+        with xp.cuda.Device(target):
+            return xp.empty(x.shape, x.dtype)
     with xp.cuda.Device(source):  # send one contiguous run of bytes
         x = x if x.flags.c_contiguous else xp.ascontiguousarray(x)  # which would turn shape () into (1,)
     return copy_staged(xp, x, source, target) if why_staged(xp, source, target) else copy_direct(xp, x, source, target)

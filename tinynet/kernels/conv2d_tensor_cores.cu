@@ -1,7 +1,10 @@
 // Convolution, version 4: the products of version 3 on tensor cores. Needs compute capability 8.0 or later.
 //
 // In NumPy: as version 3, with both operands rounded to TF32, which has the 8 exponent bits of a float but only 10
-// of its 23 mantissa bits. The product of two such numbers is exact in float32, and the sums are float32 too.
+// of its 23 mantissa bits. The product of two such numbers is exact in float32. The sums are float32 numbers too, but
+// tensor cores truncate where float32 arithmetic rounds to nearest: they cut addends off at the last bit of the largest
+// (Fasi et al., 2021; not documented by NVIDIA). So a long sum of positive numbers comes out low, by some 5e-5 of
+// itself after 3200 terms: less than TF32's three digits, more than float32's rounding. docs/kernels.md has a model.
 //
 // One instruction, mma ("matrix multiply-accumulate"), is executed by a whole warp: d (16 x 8) += a (16 x 8) @
 // b (8 x 8), 1024 multiply-adds. Each thread holds a few elements of each matrix, in an order that the hardware

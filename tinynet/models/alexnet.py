@@ -192,6 +192,9 @@ def place(layers, devices, groups, image_size, recipe, dropout, split_fc8):
             placed.append((exchange[0] + layer.name[-1], exchange[1]))
         sees = C // groups * own_groups if layer.grouped else C
         parts = [part(layer, sees, layer.K // len(on), own_groups, recipe, dropout).to(device) for device in on]
+        if layer.kind == "lrn" and sharers > 1 and C // n < parts[0].size // 2:
+            raise ValueError(f"AlexNet: {layer.name} borrows {parts[0].size // 2} channels from a neighbor, and {n} "
+                             f"devices have {C // n} each: more width, or fewer devices")
         together = {"dropout": ShardedDropout, "lrn": lambda parts: ShardedNorm(parts, sharers)}
         placed.append((layer.name, together.get(layer.kind, Sharded)(parts)))
     return placed if on == devices[:1] else [*placed, ("gather_logits", GatherChannels(devices[0]))]

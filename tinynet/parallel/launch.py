@@ -100,9 +100,11 @@ def launched_rank():
 def own_devices(lists, ranks):
     """This rank's devices. lists: `cuda:0,cuda:1/cuda:2,cuda:3`: one list per rank of a machine, or one for all."""
     each = [part.split(",") for part in lists.split("/")]
-    if 1 < len(each) < ranks.local_world_size:
-        raise RunError(f"{ranks.local_world_size} ranks on this machine, and devices for {len(each)}: {lists}")
-    return each[ranks.local_rank] if len(each) > 1 else each[0]
+    if len(each) == 1:
+        return each[0]
+    if len(each) != (here := ranks.local_world_size):
+        raise RunError(f"{here} rank{'s' * (here > 1)} on this machine, and devices for {len(each)}: {lists}")
+    return each[ranks.local_rank]
 
 
 def supervise():

@@ -9,6 +9,7 @@ use the result:
 
 import importlib
 import platform
+import warnings
 
 from tinynet.backend import library, use_device
 
@@ -46,7 +47,9 @@ def connect(ranks, devices, gpu_name=None):
     """(Nccl, None) if arrays on these GPUs can travel by NCCL, or (None, why not). All ranks call it together."""
     devices = list(dict.fromkeys(devices))
     try:
-        distributed = importlib.import_module("cupyx.distributed")
+        with warnings.catch_warnings():  # CuPy's has seven lines, on each rank; below it is one, on one rank
+            warnings.filterwarnings("ignore", r"\s*nccl library could not be loaded", UserWarning)
+            distributed = importlib.import_module("cupyx.distributed")
         gpus, why = [(gpu_name or gpu_id)(device) for device in devices], ""
         if not library(devices[0]).cuda.nccl.available:
             why = "this CuPy has no NCCL"

@@ -27,19 +27,21 @@ from tinynet.parallel.watchdog import Watchdog
 class Ranks:
     """rank: this one's number; world_size: how many there are; local_rank, local_world_size: on this machine.
 
-    comm: mpi4py's communicator, or None for a rank that is alone. timeout: seconds that others are waited for.
+    world: mpi4py's communicator, or None for a rank that is alone; comm: a duplicate for the arrays. timeout: seconds
+    that others are waited for.
     """
 
-    def __init__(self, comm=None, timeout=45.0):
+    def __init__(self, world=None, timeout=45.0):
         self.rank, self.world_size, self.local_rank, self.local_world_size = 0, 1, 0, 1
-        self.comm, self.nccl, self.watchdog = comm, None, None
+        self.world, self.comm, self.nccl, self.watchdog = world, None, None, None
         self.seconds, self.bytes = 0.0, 0  # spent in collectives, and handed to them
-        if comm is not None:
+        if world is not None:
             self.mpi = importlib.import_module("mpi4py.MPI")
-            self.rank, self.world_size = comm.rank, comm.size
-            here = comm.Split_type(self.mpi.COMM_TYPE_SHARED)
+            self.comm = world.Dup()  # at exit, MPICH complains of collectives that were not finished on its own one
+            self.rank, self.world_size = world.rank, world.size
+            here = world.Split_type(self.mpi.COMM_TYPE_SHARED)
             self.local_rank, self.local_world_size = here.rank, here.size
-            self.watchdog = Watchdog(self.mpi, comm, timeout)
+            self.watchdog = Watchdog(self.mpi, world, timeout)
 
     def set_timeout(self, seconds):
         if self.watchdog:
@@ -102,8 +104,11 @@ class Ranks:
     def use_nccl(self, devices, gpu_name=None):
         """Let arrays on these GPUs travel by NCCL; returns None, or why they cannot and go over the hosts.
 
-        All ranks call it together.
+        All ranks call it together. A rank that is alone sends nothing, so it leaves CuPy's communicators alone: without
+        mpi4py, their TCP server would keep the program from ending.
         """
+        if self.world_size == 1:
+            return None
         self.nccl, why = nccl.connect(self, devices, gpu_name)
         return why
 
@@ -137,7 +142,7 @@ class Ranks:
 
     def abort(self, code):
         """End all ranks at once, whatever they wait for."""
-        self.comm.Abort(code)
+        self.world.Abort(code)
 
 
 def describe(error):

@@ -24,7 +24,7 @@ class Watchdog:
     def __init__(self, mpi, comm, timeout):
         self.mpi, self.comm, self.timeout = mpi, comm.Dup(), timeout
         self.others = [rank for rank in range(comm.size) if rank != comm.rank]
-        self.sent = []  # requests, whose buffers must live
+        self.sent = []  # requests that are not done, whose buffers must live
 
     def wait(self, request):
         """Wait until an MPI request is done, and return the seconds; RunError names who is missing after `timeout`."""
@@ -57,6 +57,7 @@ class Watchdog:
 
     def tell(self, tag, text):
         text = np.frombuffer(text, np.uint8)
+        self.sent = [request for request in self.sent if not request.Test()]
         self.sent += [self.comm.Isend(text, rank, tag) for rank in self.others]
 
     def messages(self, tag):

@@ -91,6 +91,7 @@ def check_ranks_agree(ranks, options, loaders, model, step=0):
         "the list of validation images": loaders.val["center crop"].dataset.digest(),
         "its step": step,
         "its number of devices": len(model.devices),
+        "its kind of devices": model.devices[0].partition(":")[0],  # each kind has collectives of its own
         "its tinynet": tinynet.__version__,
         "the checksum of its weights": checksum,
     })

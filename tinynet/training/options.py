@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tinynet.errors import RunError
+from tinynet.parallel.launch import launched_rank
 from tinynet.training.checkpoint import CheckpointError
 from tinynet.training.run_folder import check_folder
 
@@ -46,6 +47,10 @@ class Arguments(NamedTuple):
 class Parser(argparse.ArgumentParser):
     def error(self, message):  # else each rank would print it
         raise RunError(message)
+
+    def print_help(self, file=None):
+        if launched_rank() in ("0", "?"):
+            super().print_help(file)
 
 
 def parse(options, description, argv=None):
