@@ -102,6 +102,17 @@ def pad_image(x, padding, value=0.0):
     return padded
 
 
+def strided_view(a, shape, steps):
+    """The view of the 1-d array `a` whose element (i, j, ...) is number i * steps[0] + j * steps[1] + ... of a.
+
+    Elements may be read several times. Raises ValueError if a has no such number: NumPy would read whatever lies there.
+    """
+    last = sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
+    if a.ndim != 1 or min(steps) < 0 or (0 not in shape and last >= a.size):
+        raise ValueError(f"strided_view: shape {shape} in steps of {steps} does not fit into an array {a.shape}")
+    return np.lib.stride_tricks.as_strided(a, shape, [step * a.strides[0] for step in steps])
+
+
 def im2col(x, kernel, P, Q, stride, dilation, out):
     """Copy every window into a column: (B, C, H, W), padded -> (C, R, S, B, P, Q), into `out`.
 
@@ -113,9 +124,9 @@ def im2col(x, kernel, P, Q, stride, dilation, out):
     rows = workspace("rows", (C, S, B, H, Q), x.dtype)
     for s in range(S):
         rows[:, s] = x[..., steps(s, Q, stride[1], dilation[1])].swapaxes(0, 1)
-    # All r in one copy, from a view whose strides make several windows read the same row.
-    c, s, b, h, q = rows.strides  # bytes from one channel, ..., column to the next
-    out[...] = np.lib.stride_tricks.as_strided(rows, out.shape, (c, h * dilation[0], s, b, h * stride[0], q))
+    # All r in one copy, from a view in which several windows read the same row.
+    b = H * Q  # from one image to the next
+    out[...] = strided_view(rows.reshape(-1), out.shape, (S * B * b, Q * dilation[0], B * b, b, Q * stride[0], 1))
 
 
 def col2im(columns, x, stride, dilation):

@@ -21,7 +21,7 @@ import numpy as np
 from tinynet import kernels
 from tinynet.autograd import Function
 from tinynet.backend import array_module, blocks, on_gpu, parallel_for
-from tinynet.windows import Windows, check_image, pad_image, pair
+from tinynet.windows import Windows, check_image, pad_image, pair, strided_view
 
 
 class MaxPool2d(Function):
@@ -97,8 +97,7 @@ def sliding_max(values, numbers, count, step, weight):
 def at_windows(flat, shape, P, Q, stride):
     """Of one number per pixel of images of shape (B, C, H, W), those where a window starts: (B, C, P, Q)."""
     B, C, H, W = shape
-    steps = C * H * W, H * W, stride[0] * W, stride[1]
-    return np.lib.stride_tricks.as_strided(flat, (B, C, P, Q), [flat.itemsize * step for step in steps])
+    return strided_view(flat, (B, C, P, Q), (C * H * W, H * W, stride[0] * W, stride[1]))
 
 
 def pool_backward(dy, winner, x_shape, windows):
