@@ -84,6 +84,20 @@ class Windows(NamedTuple):
             border += [padding, max(last + 1 - padding - size, 0)]
         return border
 
+    def first_inside(self, image):
+        """(r, s): the row and the column of each window's first pixel inside the image, arrays (P, 1) and (1, Q)."""
+        p, q = np.ogrid[tuple(slice(count) for count in self.places(image))]
+        above, left = self.padding[0] - p * self.stride[0], self.padding[1] - q * self.stride[1]
+        return -(-np.maximum(above, 0) // self.dilation[0]), -(-np.maximum(left, 0) // self.dilation[1])
+
+    def see_only_padding(self, image):
+        """Whether some window has no pixel inside the image: those that are dilated may miss it on both sides."""
+        for axis, r in enumerate(self.first_inside(image) if any(self.padding) else ()):
+            h = np.arange(r.size) * self.stride[axis] - self.padding[axis] + r.reshape(-1) * self.dilation[axis]
+            if (r >= self.kernel[axis]).any() or (h >= image[axis]).any():
+                return True
+        return False
+
     def cells(self, P, Q):
         """(i, slice): pixel i = r * S + s of all windows at once, in row-major order."""
         R, S = self.kernel
