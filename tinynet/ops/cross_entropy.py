@@ -29,6 +29,8 @@ Saved: x and the target, which exist anyway (of class targets also their indices
 recomputed from x.
 """
 
+import numpy as np
+
 from tinynet import kernels
 from tinynet.autograd import FLOATS, Function, Tensor
 from tinynet.backend import array_module, on_gpu
@@ -62,7 +64,7 @@ class CrossEntropy(Function):
     def losses(self, x):  # x: (N, C, D) -> (N, D)
         if on_gpu(x):
             return kernels.softmax_cross_entropy(x, *self.kernel_arguments())
-        log_p = log_probabilities(x, axis=1)  # (N, C, D)
+        log_p = log_probabilities(self.without_ignored(x), axis=1)  # (N, C, D)
         q_true, q_smooth = self.target_distribution(x.dtype)
         losses = -q_true * self.positions.pick(log_p)  # (N, D)
         if q_smooth is not None:
@@ -73,13 +75,18 @@ class CrossEntropy(Function):
         if on_gpu(x):
             return kernels.softmax_cross_entropy_backward(dl, x, *self.kernel_arguments())
         q_true, q_smooth = self.target_distribution(x.dtype)
-        dx = probabilities(x, axis=1)  # (N, C, D)
+        dx = probabilities(self.without_ignored(x), axis=1)  # (N, C, D)
         total = q_true if q_smooth is None else q_true + q_smooth.sum(1)
         dx *= (total * dl)[:, None]  # p * sum of q ...
         dx[self.positions.at] -= q_true * dl  # ... - q
         if q_smooth is not None:
             dx -= q_smooth * (dl[:, None] if dl.ndim else dl)
         return dx
+
+    def without_ignored(self, x):
+        """x with 0 for the scores of ignored positions: theirs may be infinite or NaN, and inf * 0 is NaN."""
+        kept = self.positions.kept
+        return x if kept.all() else np.where(kept[:, None], x, 0)
 
     def kernel_arguments(self):
         N, _, D = self.positions.shape
