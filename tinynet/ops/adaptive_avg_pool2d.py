@@ -16,6 +16,7 @@ The mean is linear: only the shape is saved.
 
 from tinynet.autograd import Function
 from tinynet.backend import array_module
+from tinynet.ops.pairwise_sum import pairwise_sum
 from tinynet.windows import check_image, pair
 
 
@@ -48,7 +49,7 @@ def average(x, count, axis):
         return x  # every window is a single pixel
     y = array_module(x).empty((*x.shape[:axis], count, *x.shape[axis + 1 :]), x.dtype)
     for here, window in windows(x.shape[axis], count, axis):
-        y[here] = x[window].mean(axis)
+        y[here] = pairwise_sum(x[window], (axis,)) / (window[axis].stop - window[axis].start)
     return y
 
 

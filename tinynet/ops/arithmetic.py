@@ -25,6 +25,7 @@ import numpy as np
 from tinynet.autograd import FLOATS, Function, Tensor, tensor
 from tinynet.backend import array_module, use_device
 from tinynet.ops.dims import number, require_floating
+from tinynet.ops.pairwise_sum import pairwise_sum
 
 
 class Binary(Function):
@@ -176,7 +177,7 @@ def unbroadcast(dy, shape):
         return dy
     new = dy.ndim - len(shape)  # how many axes broadcasting put in front
     stretched = [new + axis for axis, n in enumerate(shape) if n == 1]
-    return dy.sum(axis=(*range(new), *stretched)).reshape(shape)
+    return pairwise_sum(dy, (*range(new), *stretched)).reshape(shape)
 
 
 # ---------------------------------------------------------------------------- operands

@@ -35,6 +35,7 @@ from tinynet import kernels
 from tinynet.autograd import FLOATS, Function, Tensor
 from tinynet.backend import array_module, on_gpu
 from tinynet.ops.log_softmax import log_probabilities
+from tinynet.ops.pairwise_sum import pairwise_sum
 from tinynet.ops.reduction import check_reduction, reduce, reduce_backward
 from tinynet.ops.softmax import probabilities
 from tinynet.ops.targets import check_classes, check_input, check_weight, flat_shape, locate
@@ -68,7 +69,7 @@ class CrossEntropy(Function):
         q_true, q_smooth = self.target_distribution(x.dtype)
         losses = -q_true * self.positions.pick(log_p)  # (N, D)
         if q_smooth is not None:
-            losses -= (q_smooth * log_p).sum(1)
+            losses -= pairwise_sum(q_smooth * log_p, (1,))
         return losses
 
     def slopes(self, x, dl):  # x: (N, C, D), dl: (N, D) or () -> dx
@@ -76,7 +77,7 @@ class CrossEntropy(Function):
             return kernels.softmax_cross_entropy_backward(dl, x, *self.kernel_arguments())
         q_true, q_smooth = self.target_distribution(x.dtype)
         dx = probabilities(self.without_ignored(x), axis=1)  # (N, C, D)
-        total = q_true if q_smooth is None else q_true + q_smooth.sum(1)
+        total = q_true if q_smooth is None else q_true + pairwise_sum(q_smooth, (1,))
         dx *= (total * dl)[:, None]  # p * sum of q ...
         dx[self.positions.at] -= q_true * dl  # ... - q
         if q_smooth is not None:
@@ -117,7 +118,7 @@ class CrossEntropyWithProbabilities(Function):
         N, _, D = self.shape = flat_shape(x.shape)
         self.count = N * D
         log_p = log_probabilities(x.reshape(self.shape), axis=1)  # (N, C, D)
-        losses = -(self.target_distribution(target) * log_p).sum(1)  # (N, D)
+        losses = -pairwise_sum(self.target_distribution(target) * log_p, (1,))  # (N, D)
         positions = () if x.ndim == 1 else (N, *x.shape[2:])
         return reduce(losses.reshape(positions), self.reduction, self.count)
 
@@ -130,7 +131,7 @@ class CrossEntropyWithProbabilities(Function):
         if self.needs_input_grad[0]:
             q = self.target_distribution(target)
             dx = probabilities(x.reshape(self.shape), axis=1)  # (N, C, D)
-            dx *= q.sum(1, keepdims=True)
+            dx *= pairwise_sum(q, (1,), keepdims=True)
             dx -= q
             dx *= dl
             dx = dx.reshape(x.shape)
