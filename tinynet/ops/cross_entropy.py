@@ -32,7 +32,7 @@ recomputed from x.
 import numpy as np
 
 from tinynet import kernels
-from tinynet.autograd import FLOATS, Function, Tensor
+from tinynet.autograd import FLOATS, Function, Tensor, plain_array
 from tinynet.backend import array_module, on_gpu
 from tinynet.ops.log_softmax import log_probabilities
 from tinynet.ops.pairwise_sum import pairwise_sum
@@ -181,5 +181,5 @@ def cross_entropy(
         raise ValueError(
             f"cross_entropy: ignore_index={ignore_index} means nothing for probabilities in target"
         )
-    target = target if isinstance(target, Tensor) else Tensor(target)
+    target = target if isinstance(target, Tensor) else Tensor(plain_array("cross_entropy: target", target))
     return CrossEntropyWithProbabilities(weight, reduction, label_smoothing)(input, target)

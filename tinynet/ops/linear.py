@@ -16,6 +16,7 @@ import math
 
 from tinynet.autograd import Function
 from tinynet.backend import matmul
+from tinynet.ops.dims import require_floating
 from tinynet.ops.pairwise_sum import pairwise_sum
 
 
@@ -23,6 +24,8 @@ class Linear(Function):
     arguments = ("input", "weight", "bias")
 
     def forward(self, x, w, b=None):  # x: (..., C)  w: (K, C)  b: (K,)
+        for argument, a in zip(self.arguments, (x, w) if b is None else (x, w, b), strict=False):
+            require_floating("linear", argument, a)
         self.save(x, w)
         y = matmul(rows(x), w.T).reshape(*x.shape[:-1], len(w))  # (..., K)
         if b is not None:
