@@ -311,18 +311,53 @@ def tensor(data, requires_grad=False, dtype=None, device=None):
     Python floats become float32; arrays keep their dtype unless `dtype` is given. device: `cpu`,
     `cuda:0`, ...; by default the one that the data is on.
     """
+    if not isinstance(requires_grad, bool | np.bool_):
+        raise TypeError(f"tensor: requires_grad must be True or False, got {type(requires_grad).__name__}")
     if isinstance(data, Tensor):
         data = data.data
     if not hasattr(data, "dtype"):  # Python numbers and lists
-        data = np.array(data)
+        try:
+            data = np.array(data)
+        except ValueError as error:
+            raise ValueError(f"tensor: data is no array: {error}") from None
         if data.dtype == np.float64:
             data = data.astype(np.float32)
-    # kinds: float, int, unsigned, bool; but neither half nor long double
-    if data.dtype.kind not in "fiub" or data.dtype == np.float16 or data.dtype.itemsize > 8:
-        raise TypeError(f"tensor: data must be float32, float64, integer or bool, got {data.dtype}")
-    if dtype is not None and np.dtype(dtype) not in FLOATS and np.dtype(dtype).kind not in "iub":
-        raise TypeError(f"tensor: dtype must be float32, float64, integer or bool, got {dtype}")
+    data = plain_array("tensor: data", data)
     source = backend.device_of(data)
+    try:
+        dtype = data.dtype if dtype is None else np.dtype(dtype)
+        device = backend.check_device(source if device is None else device)
+    except TypeError:
+        raise TypeError(f"tensor: dtype must be {DTYPES}, got {dtype!r}") from None
+    except ValueError as error:
+        raise ValueError(f"tensor: {error}") from None
+    if not supported(dtype):
+        raise TypeError(f"tensor: dtype must be {DTYPES}, got {dtype}")
     with backend.use_device(source):
-        data = backend.as_array(data.astype(dtype or data.dtype))  # always a copy
-    return Tensor(backend.to_device(data, device or source), requires_grad)
+        data = backend.as_array(data.astype(dtype.newbyteorder("=")))  # always a copy
+    return Tensor(backend.to_device(data, device), requires_grad)
+
+
+DTYPES = "float32, float64, integer or bool"
+
+
+def supported(dtype):
+    return dtype.kind in "iub" or (dtype.kind == "f" and dtype.itemsize in (4, 8))
+
+
+def plain_array(what, a):
+    """The array `a`, of a dtype that tensors have; one of a subclass of NumPy's as a plain one.
+
+    What * means must not depend on what was passed in. So np.matrix, whose * is the matrix product, becomes an array,
+    and a masked array, which cannot, is refused. what: the op and its argument, for the message.
+    """
+    if isinstance(a, np.ma.MaskedArray):
+        raise TypeError(f"{what} is a MaskedArray, and tensors have no mask; fill its gaps with a.filled(value)")
+    try:
+        backend.array_module(a)
+    except TypeError:
+        kind = type(a).__name__
+        raise TypeError(f"{what} must be a number, nested lists or an array, got {kind}") from None
+    if not supported(a.dtype):
+        raise TypeError(f"{what} must be {DTYPES}, got {a.dtype}")
+    return np.asarray(a) if isinstance(a, np.ndarray) else a

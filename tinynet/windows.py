@@ -84,6 +84,20 @@ class Windows(NamedTuple):
             border += [padding, max(last + 1 - padding - size, 0)]
         return border
 
+    def first_inside(self, image):
+        """(r, s): the row and the column of each window's first pixel inside the image, arrays (P, 1) and (1, Q)."""
+        p, q = np.ogrid[tuple(slice(count) for count in self.places(image))]
+        above, left = self.padding[0] - p * self.stride[0], self.padding[1] - q * self.stride[1]
+        return -(-np.maximum(above, 0) // self.dilation[0]), -(-np.maximum(left, 0) // self.dilation[1])
+
+    def see_only_padding(self, image):
+        """Whether some window has no pixel inside the image: those that are dilated may miss it on both sides."""
+        for axis, r in enumerate(self.first_inside(image) if any(self.padding) else ()):
+            h = np.arange(r.size) * self.stride[axis] - self.padding[axis] + r.reshape(-1) * self.dilation[axis]
+            if (r >= self.kernel[axis]).any() or (h >= image[axis]).any():
+                return True
+        return False
+
     def cells(self, P, Q):
         """(i, slice): pixel i = r * S + s of all windows at once, in row-major order."""
         R, S = self.kernel
@@ -102,6 +116,17 @@ def pad_image(x, padding, value=0.0):
     return padded
 
 
+def strided_view(a, shape, steps):
+    """The view of the 1-d array `a` whose element (i, j, ...) is number i * steps[0] + j * steps[1] + ... of a.
+
+    Elements may be read several times. Raises ValueError if a has no such number: NumPy would read whatever lies there.
+    """
+    last = sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
+    if a.ndim != 1 or min(steps) < 0 or (0 not in shape and last >= a.size):
+        raise ValueError(f"strided_view: shape {shape} in steps of {steps} does not fit into an array {a.shape}")
+    return np.lib.stride_tricks.as_strided(a, shape, [step * a.strides[0] for step in steps])
+
+
 def im2col(x, kernel, P, Q, stride, dilation, out):
     """Copy every window into a column: (B, C, H, W), padded -> (C, R, S, B, P, Q), into `out`.
 
@@ -113,9 +138,9 @@ def im2col(x, kernel, P, Q, stride, dilation, out):
     rows = workspace("rows", (C, S, B, H, Q), x.dtype)
     for s in range(S):
         rows[:, s] = x[..., steps(s, Q, stride[1], dilation[1])].swapaxes(0, 1)
-    # All r in one copy, from a view whose strides make several windows read the same row.
-    c, s, b, h, q = rows.strides  # bytes from one channel, ..., column to the next
-    out[...] = np.lib.stride_tricks.as_strided(rows, out.shape, (c, h * dilation[0], s, b, h * stride[0], q))
+    # All r in one copy, from a view in which several windows read the same row.
+    b = H * Q  # from one image to the next
+    out[...] = strided_view(rows.reshape(-1), out.shape, (S * B * b, Q * dilation[0], B * b, b, Q * stride[0], 1))
 
 
 def col2im(columns, x, stride, dilation):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import tinynet
 from compare import assert_same_as_torch
 from tinynet import functional as F
+from tinynet.ops.adaptive_avg_pool2d import AdaptiveAvgPool2d
 
 GRID = [
     ((2, 3, 13, 13), 6),
@@ -78,3 +79,12 @@ def test_bad_input_is_named():
             F.adaptive_avg_pool2d(x, size)
     with pytest.raises(ValueError, match=r"input \(1, 1, 0, 4\) has images without pixels"):
         F.adaptive_avg_pool2d(tinynet.tensor(np.zeros((1, 1, 0, 4))), 1)
+
+
+def test_to_its_own_size_it_copies(rng):
+    """As in PyTorch, nobody who writes to the result changes the input, nor dy by way of dx."""
+    x = rng.standard_normal((2, 3, 4, 5))
+    op = AdaptiveAvgPool2d((4, 5))
+    for result in (F.adaptive_avg_pool2d(tinynet.Tensor(x), (None, 5)).numpy(), op.forward(x), op.backward(x)):
+        np.testing.assert_array_equal(result, x)
+        assert not np.shares_memory(result, x)

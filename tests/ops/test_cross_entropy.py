@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinynet
-from compare import assert_same_as_torch
+from compare import assert_same_as_torch, tolerance
 from ops_cases import REDUCTIONS, assert_loss_same_as_torch, targets
 from tinynet import functional as F
 
@@ -74,6 +74,26 @@ def test_mean_of_nothing_is_nan_and_its_gradient_0(smoothing, weight):
     empty = tinynet.tensor(np.zeros((0, 3)))
     assert math.isnan(F.cross_entropy(empty, np.zeros(0, int), weight).item())
     assert math.isnan(F.cross_entropy(empty, np.zeros((0, 3)), weight).item())
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("smoothing", SMOOTHING)
+@pytest.mark.parametrize("scores", [[0, -np.inf, 1], [0, np.nan, 1], [0, np.inf, 1], [-np.inf] * 3], ids=str)
+def test_whatever_the_scores_of_an_ignored_position(torch, dtype, device, scores, smoothing, reduction):
+    """The loss is PyTorch's, and the position's gradient is 0 (where PyTorch's has NaN if the scores have)."""
+    x, t = np.array([[1, 2, 3], scores, [2, 0, 0]], dtype), np.array([0, -100, 2])
+    ours = tinynet.tensor(x, requires_grad=True, device=device)
+    theirs = torch.tensor(x, requires_grad=True)
+    loss = F.cross_entropy(ours, t, reduction=reduction, label_smoothing=smoothing)
+    how = dict(reduction=reduction, label_smoothing=smoothing)
+    expected = torch.nn.functional.cross_entropy(theirs, torch.tensor(t), **how)
+    np.testing.assert_allclose(loss.numpy(), expected.detach().numpy(), **tolerance(dtype))
+    loss.backward(np.ones(loss.shape))
+    expected.backward(torch.ones_like(expected))
+    gradient = tinynet.Tensor(ours.grad).numpy()
+    np.testing.assert_allclose(gradient[[0, 2]], theirs.grad[[0, 2]], **tolerance(dtype))
+    assert gradient[1].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

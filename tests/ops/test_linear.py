@@ -42,3 +42,11 @@ def test_bad_input_is_named():
         F.linear(x, tinynet.tensor(np.zeros(4)))
     with pytest.raises(ValueError, match=r"linear: bias must have shape \(5,\), got \(4,\)"):
         F.linear(tinynet.tensor(np.zeros((2, 4))), w, tinynet.tensor(np.zeros(4)))
+
+
+@pytest.mark.parametrize("wrong, name", [(0, "input"), (1, "weight"), (2, "bias")])
+def test_integers_are_refused(device, wrong, name):
+    tensors = [np.ones(shape, "f4") for shape in ((2, 4), (5, 4), (5,))]
+    tensors[wrong] = tensors[wrong].astype(int)
+    with pytest.raises(TypeError, match=f"^linear: {name} must be float32 or float64, got int64"):
+        F.linear(*(tinynet.tensor(a, device=device) for a in tensors))

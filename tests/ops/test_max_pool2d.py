@@ -54,6 +54,31 @@ def test_nan_wins_as_in_torch(torch, rng, device, shape, how):
     np.testing.assert_array_equal(tinynet.Tensor(ours.grad).numpy(), theirs.grad.numpy())
 
 
+PADDED = [
+    dict(kernel_size=3, stride=2, padding=1),
+    dict(kernel_size=2, padding=1),
+    dict(kernel_size=(5, 2), stride=(1, 2), padding=(2, 1), ceil_mode=True),
+    dict(kernel_size=3, padding=1, dilation=2),
+    dict(kernel_size=17, stride=3, padding=8),
+]
+
+
+@pytest.mark.parametrize("how", PADDED)
+@pytest.mark.parametrize("share", [1, 0.8])
+def test_minus_infinity_in_the_image_wins_over_the_padding(torch, rng, device, how, share):
+    """Of a window that holds nothing else, the first pixel inside the image gets the gradient."""
+    x = np.where(rng.random((2, 3, 9, 9)) < share, -np.inf, 1.0)
+    ours, theirs = tinynet.tensor(x, requires_grad=True, device=device), torch.tensor(x, requires_grad=True)
+    y, indices = F.max_pool2d(ours, **how, return_indices=True)
+    t, expected = torch.nn.functional.max_pool2d(theirs, **how, return_indices=True)
+    np.testing.assert_array_equal(y.numpy(), t.detach().numpy())
+    np.testing.assert_array_equal(indices.numpy(), expected.numpy())
+    dy = rng.integers(1, 9, t.shape).astype(float)
+    y.backward(dy)
+    t.backward(torch.tensor(dy))
+    np.testing.assert_array_equal(tinynet.Tensor(ours.grad).numpy(), theirs.grad.numpy())
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_random_shapes_same_as_torch(torch, data):
@@ -111,5 +136,7 @@ def test_bad_input_is_named():
         F.max_pool2d(x, 5)
     with pytest.raises(ValueError, match=r"max_pool2d: padding .2, 2. is more than half of a window"):
         F.max_pool2d(x, 3, padding=2)
+    with pytest.raises(ValueError, match=r"max_pool2d: a window of .2, 2. .*dilation .3, 3.* sees only padding"):
+        F.max_pool2d(tinynet.tensor(np.zeros((1, 1, 2, 2))), 2, 1, padding=1, dilation=3)  # rows -1 and 2
     with pytest.raises(ValueError, match=r"max_pool2d: kernel_size must be an integer of at least 1"):
         F.max_pool2d(x, 0)

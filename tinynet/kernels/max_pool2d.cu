@@ -5,7 +5,9 @@
 //     window = x[p*stride_h - padding_h :: dilation_h, q*stride_w - padding_w :: dilation_w][:R, :S]
 //     y[p, q], winner[p, q] = window.max(), window.argmax()          # argmax: the first of equals
 //
-// and backward    dx[h, w] = sum of dy[p, q] over the windows (p, q) whose winner lies at (h, w).
+// but the padding never wins: of a window that holds only -inf, the first element inside the plane does. Backward,
+//
+//     dx[h, w] = sum of dy[p, q] over the windows (p, q) whose winner lies at (h, w).
 //
 // A gather: one thread computes each element of the result, and reads whatever it needs for it. In a scatter, where
 // each window adds its dy to its winner's dx, several windows would add to one element at the same time. That takes
@@ -35,15 +37,17 @@ extern "C" __global__ void max_pool2d_forward(const T *__restrict__ x, T *__rest
     for (unsigned plane = first_plane(); plane < a.planes; plane += plane_step()) {
         const T *image = x + plane * (a.H * a.W);
         T best = -1 / (T)0;  // minus infinity: NVRTC has no name for it
-        int index = 0;
+        int index = -1;
         for (int r = 0; r < a.R; ++r) {
             const int h = top + r * a.dilation_h;
-            if (h < 0 || h >= a.H) continue;  // padding is -inf, which never beats `best`
+            if (h < 0 || h >= a.H) continue;  // padding
             for (int s = 0; s < a.S; ++s) {
                 const int w = left + s * a.dilation_w;
                 if (w < 0 || w >= a.W) continue;
                 const T value = image[h * a.W + w];
-                if (value > best || value != value) {  // > keeps the first of equals; only a NaN differs from itself
+                // The first inside the plane, even if it is -inf; later ones if they are larger (> keeps the first of
+                // equals) or NaN (only a NaN differs from itself).
+                if (index < 0 || value > best || value != value) {
                     best = value;
                     index = r * a.S + s;
                 }

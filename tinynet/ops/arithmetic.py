@@ -22,9 +22,10 @@ import operator
 
 import numpy as np
 
-from tinynet.autograd import FLOATS, Function, Tensor, tensor
+from tinynet.autograd import FLOATS, Function, Tensor, plain_array, tensor
 from tinynet.backend import array_module, use_device
 from tinynet.ops.dims import number, require_floating
+from tinynet.ops.pairwise_sum import pairwise_sum
 
 
 class Binary(Function):
@@ -176,7 +177,7 @@ def unbroadcast(dy, shape):
         return dy
     new = dy.ndim - len(shape)  # how many axes broadcasting put in front
     stretched = [new + axis for axis, n in enumerate(shape) if n == 1]
-    return dy.sum(axis=(*range(new), *stretched)).reshape(shape)
+    return pairwise_sum(dy, (*range(new), *stretched)).reshape(shape)
 
 
 # ---------------------------------------------------------------------------- operands
@@ -204,7 +205,7 @@ def as_tensor(op, argument, value, like):
             "tinynet.tensor(...) makes one"
         )
     if hasattr(value, "dtype") and not isinstance(value, np.generic):
-        return tensor(value)
+        return tensor(plain_array(f"{op}: {argument}", value))
     value = number(op, argument, value)
     if like.dtype in FLOATS:
         dtype = like.dtype

@@ -42,6 +42,7 @@ import numpy as np
 from tinynet import kernels
 from tinynet.autograd import Function
 from tinynet.backend import bounds, num_threads, on_gpu, parallel_for, workspace
+from tinynet.ops.pairwise_sum import pairwise_sum
 from tinynet.windows import check_image, col2im, im2col, output_size, pad_image, pair
 
 
@@ -62,7 +63,7 @@ class Conv2d(Function):
         dw = filter_gradient(dy, x, w.shape, self.geometry) if needs[1] else None
         if len(needs) == 2:
             return dx, dw
-        return dx, dw, dy.sum((2, 3)).sum(0) if needs[2] else None
+        return dx, dw, pairwise_sum(pairwise_sum(dy, (2, 3)), (0,)) if needs[2] else None
 
 
 class Geometry(NamedTuple):

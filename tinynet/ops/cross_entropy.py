@@ -29,10 +29,13 @@ Saved: x and the target, which exist anyway (of class targets also their indices
 recomputed from x.
 """
 
+import numpy as np
+
 from tinynet import kernels
-from tinynet.autograd import FLOATS, Function, Tensor
+from tinynet.autograd import FLOATS, Function, Tensor, plain_array
 from tinynet.backend import array_module, on_gpu
 from tinynet.ops.log_softmax import log_probabilities
+from tinynet.ops.pairwise_sum import pairwise_sum
 from tinynet.ops.reduction import check_reduction, reduce, reduce_backward
 from tinynet.ops.softmax import probabilities
 from tinynet.ops.targets import check_classes, check_input, check_weight, flat_shape, locate
@@ -62,24 +65,29 @@ class CrossEntropy(Function):
     def losses(self, x):  # x: (N, C, D) -> (N, D)
         if on_gpu(x):
             return kernels.softmax_cross_entropy(x, *self.kernel_arguments())
-        log_p = log_probabilities(x, axis=1)  # (N, C, D)
+        log_p = log_probabilities(self.without_ignored(x), axis=1)  # (N, C, D)
         q_true, q_smooth = self.target_distribution(x.dtype)
         losses = -q_true * self.positions.pick(log_p)  # (N, D)
         if q_smooth is not None:
-            losses -= (q_smooth * log_p).sum(1)
+            losses -= pairwise_sum(q_smooth * log_p, (1,))
         return losses
 
     def slopes(self, x, dl):  # x: (N, C, D), dl: (N, D) or () -> dx
         if on_gpu(x):
             return kernels.softmax_cross_entropy_backward(dl, x, *self.kernel_arguments())
         q_true, q_smooth = self.target_distribution(x.dtype)
-        dx = probabilities(x, axis=1)  # (N, C, D)
-        total = q_true if q_smooth is None else q_true + q_smooth.sum(1)
+        dx = probabilities(self.without_ignored(x), axis=1)  # (N, C, D)
+        total = q_true if q_smooth is None else q_true + pairwise_sum(q_smooth, (1,))
         dx *= (total * dl)[:, None]  # p * sum of q ...
         dx[self.positions.at] -= q_true * dl  # ... - q
         if q_smooth is not None:
             dx -= q_smooth * (dl[:, None] if dl.ndim else dl)
         return dx
+
+    def without_ignored(self, x):
+        """x with 0 for the scores of ignored positions: theirs may be infinite or NaN, and inf * 0 is NaN."""
+        kept = self.positions.kept
+        return x if kept.all() else np.where(kept[:, None], x, 0)
 
     def kernel_arguments(self):
         N, _, D = self.positions.shape
@@ -110,7 +118,7 @@ class CrossEntropyWithProbabilities(Function):
         N, _, D = self.shape = flat_shape(x.shape)
         self.count = N * D
         log_p = log_probabilities(x.reshape(self.shape), axis=1)  # (N, C, D)
-        losses = -(self.target_distribution(target) * log_p).sum(1)  # (N, D)
+        losses = -pairwise_sum(self.target_distribution(target) * log_p, (1,))  # (N, D)
         positions = () if x.ndim == 1 else (N, *x.shape[2:])
         return reduce(losses.reshape(positions), self.reduction, self.count)
 
@@ -123,7 +131,7 @@ class CrossEntropyWithProbabilities(Function):
         if self.needs_input_grad[0]:
             q = self.target_distribution(target)
             dx = probabilities(x.reshape(self.shape), axis=1)  # (N, C, D)
-            dx *= q.sum(1, keepdims=True)
+            dx *= pairwise_sum(q, (1,), keepdims=True)
             dx -= q
             dx *= dl
             dx = dx.reshape(x.shape)
@@ -173,5 +181,5 @@ def cross_entropy(
         raise ValueError(
             f"cross_entropy: ignore_index={ignore_index} means nothing for probabilities in target"
         )
-    target = target if isinstance(target, Tensor) else Tensor(target)
+    target = target if isinstance(target, Tensor) else Tensor(plain_array("cross_entropy: target", target))
     return CrossEntropyWithProbabilities(weight, reduction, label_smoothing)(input, target)

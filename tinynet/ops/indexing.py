@@ -18,7 +18,7 @@ Only the index is saved, not x.
 
 import numpy as np
 
-from tinynet.autograd import Function, Tensor
+from tinynet.autograd import Function, Tensor, plain_array
 from tinynet.backend import array_module, device_of, to_device
 
 
@@ -62,7 +62,7 @@ def checked(p, x):
             "getitem: an index is made of integers, slices, None, ... and arrays of integers or "
             f"bool, got {got}"
         )
-    return to_device(p.copy(), device_of(x))
+    return to_device(plain_array("getitem: an index", p).copy(), device_of(x))
 
 
 def getitem(self, index):

@@ -16,12 +16,16 @@ import math
 
 from tinynet.autograd import Function
 from tinynet.backend import matmul
+from tinynet.ops.dims import require_floating
+from tinynet.ops.pairwise_sum import pairwise_sum
 
 
 class Linear(Function):
     arguments = ("input", "weight", "bias")
 
     def forward(self, x, w, b=None):  # x: (..., C)  w: (K, C)  b: (K,)
+        for argument, a in zip(self.arguments, (x, w) if b is None else (x, w, b), strict=False):
+            require_floating("linear", argument, a)
         self.save(x, w)
         y = matmul(rows(x), w.T).reshape(*x.shape[:-1], len(w))  # (..., K)
         if b is not None:
@@ -35,7 +39,7 @@ class Linear(Function):
         dw = matmul(rows(dy).T, rows(x)) if needs[1] else None
         if len(needs) == 2:
             return dx, dw
-        return dx, dw, rows(dy).sum(0) if needs[2] else None
+        return dx, dw, pairwise_sum(rows(dy), (0,)) if needs[2] else None
 
 
 def rows(x):

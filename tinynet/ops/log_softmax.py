@@ -17,6 +17,7 @@ Saved: the output alone; the probabilities are one exponential away.
 from tinynet.autograd import Function
 from tinynet.backend import array_module
 from tinynet.ops.dims import normalize_axis, require_floating
+from tinynet.ops.pairwise_sum import pairwise_sum
 
 
 class LogSoftmax(Function):
@@ -35,7 +36,7 @@ class LogSoftmax(Function):
     def backward(self, dy):
         (y,) = self.saved
         dx = array_module(y).exp(y)
-        dx *= -dy.sum(self.axis, keepdims=True)
+        dx *= -pairwise_sum(dy, (self.axis,), keepdims=True)
         dx += dy
         return dx
 
@@ -46,7 +47,7 @@ def log_probabilities(x, axis):
         return x.copy()  # no elements have no maximum
     xp = array_module(x)
     y = x - x.max(axis, keepdims=True)
-    y -= xp.log(xp.exp(y).sum(axis, keepdims=True))
+    y -= xp.log(pairwise_sum(xp.exp(y), (axis,), keepdims=True))
     return y
 
 

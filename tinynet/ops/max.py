@@ -37,7 +37,7 @@ class Max(Function):
     def backward(self, dy):
         x, y = self.saved
         largest = x == y
-        ties = largest.sum(axis=self.axes, dtype=dy.dtype, keepdims=True)
+        ties = largest.sum(axis=self.axes, keepdims=True).astype(dy.dtype)  # exact, beyond 2^24 too
         return largest * (dy.reshape(y.shape) / ties)
 
     def extreme(self, x):

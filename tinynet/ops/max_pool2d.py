@@ -5,8 +5,8 @@ Forward. Window (p, q) passes on its largest value:
     y[n,c,p,q] = max over (r, s) of x[n,c,h,v]
                  with h = p*stride + r*dilation - padding,   v = q*stride + s*dilation - padding
 
-The padding counts as minus infinity, so it never wins against a larger value. If a window contains
-NaNs, the last of them wins (PyTorch's rule), so that no NaN gets lost.
+The padding counts as minus infinity and never wins, not even over a pixel of minus infinity. If a window
+contains NaNs, the last of them wins (PyTorch's rule), so that no NaN gets lost.
 
 Backward. Moving any pixel but the largest a little changes nothing, so all of dy[n,c,p,q] goes to
 the pixel that won, and the others get 0. Where windows overlap, a pixel that wins several of them gets
@@ -21,7 +21,7 @@ import numpy as np
 from tinynet import kernels
 from tinynet.autograd import Function
 from tinynet.backend import array_module, blocks, on_gpu, parallel_for
-from tinynet.windows import Windows, check_image, pad_image, pair
+from tinynet.windows import Windows, check_image, pad_image, pair, strided_view
 
 
 class MaxPool2d(Function):
@@ -59,6 +59,8 @@ def pool(x, windows, want_winner):
     R, S = windows.kernel
     y = np.empty((*x.shape[:2], P, Q), x.dtype)
     winner = np.empty(y.shape, np.uint8 if R * S <= 256 else np.int32) if want_winner else None
+    r, s = windows.first_inside(x.shape[2:])
+    first_inside = r * S + s  # (P, Q)
 
     def images(start, stop):
         for n in blocks(start, stop, x):
@@ -69,6 +71,8 @@ def pool(x, windows, want_winner):
             y[n] = at_windows(best, image.shape, P, Q, windows.stride)
             if want_winner:
                 winner[n] = at_windows(number, image.shape, P, Q, windows.stride)
+                if any(windows.padding):  # which ties with -inf in the image, but may not win
+                    np.copyto(winner[n], first_inside, where=y[n] == -np.inf, casting="unsafe")
                 flat = y[n].reshape(-1)
                 if np.isnan(flat @ flat):  # the fastest test: a sum of squares is NaN only if one of them is
                     for i, seen in windows.cells(P, Q):  # pixel i of all windows at once
@@ -97,8 +101,7 @@ def sliding_max(values, numbers, count, step, weight):
 def at_windows(flat, shape, P, Q, stride):
     """Of one number per pixel of images of shape (B, C, H, W), those where a window starts: (B, C, P, Q)."""
     B, C, H, W = shape
-    steps = C * H * W, H * W, stride[0] * W, stride[1]
-    return np.lib.stride_tricks.as_strided(flat, (B, C, P, Q), [flat.itemsize * step for step in steps])
+    return strided_view(flat, (B, C, P, Q), (C * H * W, H * W, stride[0] * W, stride[1]))
 
 
 def pool_backward(dy, winner, x_shape, windows):
@@ -166,9 +169,9 @@ def max_pool2d(
                 f"max_pool2d: padding {windows.padding} is more than half of a window of {kernel} "
                 f"with dilation {windows.dilation}; some windows would see only padding"
             )
-    if min(windows.places(input.shape[2:])) < 1:
-        raise ValueError(
-            f"max_pool2d: a window of {kernel} with dilation {windows.dilation} does not fit into "
-            f"an image of {input.shape[2:]} with padding {windows.padding}"
-        )
+    image, what = input.shape[2:], f"max_pool2d: a window of {kernel} with dilation {windows.dilation}"
+    if min(windows.places(image)) < 1:
+        raise ValueError(f"{what} does not fit into an image of {image} with padding {windows.padding}")
+    if windows.see_only_padding(image):
+        raise ValueError(f"{what} sees only padding, in an image of {image} with padding {windows.padding}")
     return MaxPool2d(windows, return_indices)(input)

@@ -14,6 +14,7 @@ import math
 
 from tinynet.autograd import Function, Tensor
 from tinynet.ops.dims import normalize_axes, require_floating
+from tinynet.ops.pairwise_sum import pairwise_sum
 from tinynet.ops.sum import expand
 
 
@@ -27,7 +28,7 @@ class Mean(Function):
         require_floating("mean", "input", x)
         self.shape, self.axes = x.shape, normalize_axes("mean", self.dim, x.ndim)
         self.n = count(x.shape, self.axes) or math.nan  # the mean of no elements is nan
-        return x.sum(axis=self.axes, keepdims=self.keepdim) / self.n
+        return pairwise_sum(x, self.axes, self.keepdim) / self.n
 
     def backward(self, dy):
         return expand(dy / self.n, self.shape, self.axes)

@@ -19,6 +19,7 @@ the normalization rules out. Saved: the output alone.
 from tinynet.autograd import Function
 from tinynet.backend import array_module
 from tinynet.ops.dims import normalize_axis, require_floating
+from tinynet.ops.pairwise_sum import pairwise_sum
 
 
 class Softmax(Function):
@@ -36,7 +37,7 @@ class Softmax(Function):
 
     def backward(self, dy):
         (y,) = self.saved
-        dx = dy - (dy * y).sum(self.axis, keepdims=True)
+        dx = dy - pairwise_sum(dy * y, (self.axis,), keepdims=True)
         dx *= y
         return dx
 
@@ -47,7 +48,7 @@ def probabilities(x, axis):
         return x.copy()  # no elements have no maximum
     y = x - x.max(axis, keepdims=True)
     array_module(x).exp(y, out=y)
-    y /= y.sum(axis, keepdims=True)
+    y /= pairwise_sum(y, (axis,), keepdims=True)
     return y
 
 

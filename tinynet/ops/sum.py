@@ -13,6 +13,7 @@ no copies: it returns a view that repeats dy. Only x's shape is saved.
 from tinynet.autograd import FLOATS, Function, Tensor
 from tinynet.backend import array_module
 from tinynet.ops.dims import keepdim_shape, normalize_axes
+from tinynet.ops.pairwise_sum import pairwise_sum
 
 
 class Sum(Function):
@@ -23,8 +24,9 @@ class Sum(Function):
 
     def forward(self, x):
         self.shape, self.axes = x.shape, normalize_axes("sum", self.dim, x.ndim)
-        dtype = x.dtype if x.dtype in FLOATS else "int64"  # a sum of small integers would overflow
-        return x.sum(axis=self.axes, dtype=dtype, keepdims=self.keepdim)
+        if x.dtype in FLOATS:
+            return pairwise_sum(x, self.axes, self.keepdim)
+        return x.sum(axis=self.axes, dtype="int64", keepdims=self.keepdim)  # small integers would overflow
 
     def backward(self, dy):
         return expand(dy, self.shape, self.axes)

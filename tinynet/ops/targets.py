@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.autograd import Tensor
+from tinynet.autograd import Tensor, plain_array
 from tinynet.backend import array_module, device_of, to_device, use_device
 from tinynet.ops.dims import require_floating
 
@@ -60,7 +60,7 @@ def check_classes(op, input, target, ignore_index):
     A NumPy array for an input on a GPU is checked on the host and then copied, so nothing waits for the GPU.
     """
     on_host = isinstance(target, np.ndarray)
-    target = target if on_host else constant(op, "target", target, input)
+    target = plain_array(f"{op}: target", target) if on_host else constant(op, "target", target, input)
     if target.dtype.kind not in "iu":
         raise TypeError(f"{op}: target must hold integers, the classes, got {target.dtype}")
     expected = () if input.ndim == 1 else (input.shape[0], *input.shape[2:])
@@ -104,6 +104,7 @@ def constant(op, argument, value, input):
         raise TypeError(
             f"{op}: {argument} must be a tensor or an array, got {type(value).__name__}"
         )
+    array = plain_array(f"{op}: {argument}", array)
     if isinstance(value, Tensor) and value.requires_grad:
         raise ValueError(f"{op}: {argument} is a constant here, but it has requires_grad=True")
     if device_of(array) != input.device:

@@ -14,6 +14,7 @@ Saved: x, which usually exists anyway, and m, which is small; x - m would be one
 from tinynet.autograd import Function, Tensor
 from tinynet.ops.dims import normalize_axes, number, require_floating
 from tinynet.ops.mean import count
+from tinynet.ops.pairwise_sum import pairwise_sum
 from tinynet.ops.sum import expand
 
 
@@ -34,11 +35,11 @@ class Var(Function):
                 f"var: input of shape {x.shape} has {n} elements along dim={self.dim}; "
                 f"correction={self.correction} needs more"
             )
-        m = x.sum(axis=self.axes, keepdims=True) / n
+        m = pairwise_sum(x, self.axes, keepdims=True) / n
         self.save(x, m)
         squares = x - m
         squares *= squares
-        return squares.sum(axis=self.axes, keepdims=self.keepdim) / self.n
+        return pairwise_sum(squares, self.axes, self.keepdim) / self.n
 
     def backward(self, dy):
         x, m = self.saved

@@ -11,7 +11,7 @@ summed over the axes that broadcasting stretched. The condition is True or False
 a little, so it has no gradient. Saved: the condition alone.
 """
 
-from tinynet.autograd import Function, Tensor, tensor
+from tinynet.autograd import Function, Tensor, plain_array, tensor
 from tinynet.backend import array_module
 from tinynet.ops.arithmetic import check_broadcast, operands, unbroadcast
 
@@ -47,5 +47,5 @@ def where(condition, input, other):
     TypeError if condition is not bool.
     """
     if not isinstance(condition, Tensor) and hasattr(condition, "dtype"):
-        condition = tensor(condition)
+        condition = tensor(plain_array("where: condition", condition))
     return Where()(condition, *operands("where", input, other))
