@@ -114,6 +114,7 @@ def _decode(file, side, patch):
         _refuse_dangerous(image)
         if side is not None:
             image.draft(None, (side, side))  # JPEG only; never below `side`, and a no-op if nothing is gained
+        image.load()  # some versions of Pillow turn TIFFs here, and then remove the tag
         upright = UPRIGHT.get(_orientation(image))
         rgb = _to_rgb(image)
     if upright is not None:
@@ -155,7 +156,6 @@ def _orientation(image):
 
 def _to_rgb(image):
     if image.mode == "RGB" and "transparency" not in image.info:
-        image.load()
         return image
     if image.mode.startswith("I"):  # I;16, I;16B or I: 16 bits of gray; keep the high byte
         gray = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
