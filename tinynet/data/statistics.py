@@ -32,7 +32,9 @@ def fit_statistics(images, side, seed, progress=False):
     Fitted on up to 2,000 images drawn with `seed`, the colors on the first 500 of these. Images that cannot be read
     are skipped; raises DataError if none can. progress: show a bar.
     """
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:MEAN_IMAGES])
+    # NumPy pads seeds with zeros, so (seed) alone would give the order of the loader's epoch 0, from (seed, 0).
+    rng = np.random.default_rng((seed, 0, 0, 1))
+    chosen = np.sort(rng.permutation(len(images))[:MEAN_IMAGES])
     bar = tqdm(chosen, desc="mean and colors", unit="image", leave=False, disable=not progress)
     sample = _readable(images, side, bar)
     first = list(islice(sample, COLOR_IMAGES))
