@@ -47,8 +47,10 @@ def test_no_random_stream_is_used_twice(monkeypatch, seed):
 def test_progress_and_what_cannot_be_fitted(capsys):
     fit_statistics(Toy(40), 8, seed=7, progress=True)
     assert "mean and colors" in capsys.readouterr().err
-    with pytest.raises(DataError, match="at least one"):
+    with pytest.raises(DataError, match=r"^toy: none of 40 images tried can be read; the first: toy/0: broken$"):
         fit_statistics(Toy(40, broken=range(40)), 8, seed=7)
+    with pytest.raises(DataError, match=r"^toy: none of 0 images tried can be read$"):
+        fit_statistics(Toy(0), 8, seed=7)
 
 
 def test_mean_image():

@@ -8,6 +8,7 @@ network, the error message says what to download and where to put it.
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import tarfile
 import urllib.error
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from tinynet.data.arguments import as_path, check_bools, wrong
 from tinynet.data.cache import creating, locked
 from tinynet.data.errors import DataError
 from tinynet.files import cache_folder
@@ -35,12 +37,16 @@ def imagenette(root=None, progress=True):
     it is already there.
     """
     name = "imagenette2-320"
-    return download_and_extract(IMAGENETTE_URL, IMAGENETTE_SHA256, root, f"{name}.tgz", name, progress)
+    return download_and_extract("imagenette", IMAGENETTE_URL, IMAGENETTE_SHA256, root, f"{name}.tgz", name, progress)
 
 
-def download_and_extract(url, sha256, root, archive, folder, progress=True):
-    """The path root / folder, unpacked from the tar archive at url, which is kept as root / archive."""
-    root = cache_folder() if root is None else Path(root)
+def download_and_extract(function, url, sha256, root, archive, folder, progress=True):
+    """The path root / folder, unpacked from the tar archive at url, which is kept as root / archive.
+
+    function: whose errors these are.
+    """
+    root = cache_folder() if root is None else as_path(function, "root", root)
+    check_bools(function, progress=progress)
     if not (root / folder).is_dir():
         download(url, root / archive, sha256, progress)
         extract(root / archive, root / folder, progress)
@@ -53,7 +59,12 @@ def download(url, path, sha256, progress=True):
     Continues from path.part if the server can (HTTP Range), otherwise starts over. Raises DataError if the network, the
     disk or the content is at fault. progress: show a bar, if standard error is a terminal.
     """
-    path = Path(path)
+    path = as_path("download", "path", path)
+    if not isinstance(url, str):
+        raise wrong("download", "url", "a string", url)
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise wrong("download", "sha256", "64 hex digits in lower case", sha256)
+    check_bools("download", progress=progress)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.parent):
