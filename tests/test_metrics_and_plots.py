@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 
 from tinynet import plot
@@ -50,6 +52,24 @@ def test_a_row_that_a_kill_cut_off_is_dropped(tmp_path):
     again = MetricsFile(tmp_path / "m.csv", 100)
     assert [int(row["step"]) for row in again.rows] == list(range(1, 9))
     assert again.recent("top5", 50) == 0.9
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_validation_loss_of_0_is_in_the_curves(tmp_path, monkeypatch, saved):
+    rows = filled(tmp_path / "m.csv").rows
+    rows[7] |= {"val_loss": 0.0, "val_top1": 1.0, "val_top5": 1.0}
+    if saved:  # as text, and empty where nothing was evaluated
+        rows = [{name: str(row.get(name, "")) for name in MetricsFile.fields} for row in rows]
+    drawn, draw = [], Axes.plot
+
+    def spy(axes, x, y, **options):
+        drawn.append((options.get("label"), np.asarray(x).tolist(), np.asarray(y).tolist()))
+        return draw(axes, x, y, **options)
+
+    monkeypatch.setattr(Axes, "plot", spy)
+    plot.curves(tmp_path / "a.png", rows, 4, "title")
+    assert ("validation", [1.0, 2.0], [0.5, 0.0]) in drawn
+    assert ("validation, top-1", [1.0, 2.0], [50.0, 0.0]) in drawn
 
 
 def test_figures_are_pictures(tmp_path, rng):

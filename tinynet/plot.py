@@ -15,7 +15,7 @@ def curves(path, rows, steps_per_epoch, title):
     def column(name, rows=rows):
         return np.array([float(row[name]) for row in rows])
 
-    evaluated = [i for i, row in enumerate(rows) if row.get("val_loss")]
+    evaluated = [i for i, row in enumerate(rows) if row.get("val_loss") not in (None, "")]  # 0.0 is a loss
     epochs = column("step", [rows[i] for i in evaluated]) / steps_per_epoch
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     figure.suptitle(title, fontsize=11, color=INK)

@@ -29,6 +29,14 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append(self.headers.get("Range"))
+        if self.server.answers:
+            code, headers, body = self.server.answers.pop(0)
+            self.send_response(code)
+            for header in headers.items():
+                self.send_header(*header)
+            self.end_headers()
+            self.wfile.write(body)
+            return
         content = self.server.files.get(self.path)
         if content is None:
             self.send_error(404)
@@ -51,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.files, server.requests = {"/data.bin": CONTENT}, []
+        server.files, server.requests, server.answers = {"/data.bin": CONTENT}, [], []
         server.ranges, server.limit, server.claim = True, 10**9, None
         server.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -104,6 +112,60 @@ def test_continuing_a_part(server, fetch, tmp_path, length, ranges, requests):
     server.ranges = ranges
     (tmp_path / "data.bin.part").write_bytes((CONTENT + b"more")[:length])
     assert fetch(tmp_path / "data.bin") == CONTENT and server.requests == requests
+
+
+PAGE = b"<html>log in first</html>"
+GONE = (404, {}, b"")
+
+
+def ranged(sent):
+    return {"Content-Range": f"bytes {sent}/700000"}
+
+
+@pytest.mark.parametrize("answers, message", [
+    ([(200, {"Content-Type": "text/html", "Content-Length": len(PAGE)}, PAGE)], "expected"),
+    ([(200, {}, PAGE)], "expected"),
+    ([(200, {"Content-Length": 700_000}, PAGE)], "lost after 25 of 700000 bytes"),
+    ([(204, {}, b"")], "expected"),
+    ([(206, ranged("0-9"), CONTENT[:10])], "asked for the bytes from 300000 on, the server sent 'bytes 0-9/700000'"),
+    ([(206, ranged("400000-699999"), CONTENT[400_000:])], "asked for the bytes from 300000 on"),
+    ([(206, {"Content-Range": "bytes ?"}, PAGE)], "asked for the bytes from 300000 on"),
+    ([(206, {}, PAGE)], "asked for the bytes from 300000 on"),
+    ([(206, ranged("300000-699999") | {"Content-Length": 400_000}, b"")], "lost after 300000 of 700000 bytes"),
+    ([(416, {}, b""), GONE], "404"),
+    ([(416, {"Content-Range": "bytes */300000"}, b""), GONE], "404"),
+    ([(416, {"Content-Range": "bytes */10"}, b""), (200, {"Content-Length": len(PAGE)}, PAGE)], "expected"),
+    ([(500, {}, b"")], "500"),
+])
+def test_a_wrong_answer_keeps_what_was_downloaded(server, fetch, tmp_path, answers, message):
+    (tmp_path / "data.bin.part").write_bytes(CONTENT[:300_000])
+    server.answers = answers
+    with pytest.raises(DataError, match=message) as caught:
+        fetch(tmp_path / "data.bin")
+    assert "\n" not in str(caught.value) and os.listdir(tmp_path) == ["data.bin.part"]
+    assert fetch(tmp_path / "data.bin") == CONTENT and os.listdir(tmp_path) == ["data.bin"]
+    assert server.requests[-1] == "bytes=300000-"
+
+
+def test_of_two_beginnings_the_longer_is_kept(server, fetch, tmp_path):
+    """The server starts over, and the connection is lost again: later than last time, or sooner."""
+    (tmp_path / "data.bin.part").write_bytes(CONTENT[:300_000])
+    for length, kept in ((400_000, 400_000), (1000, 400_000)):
+        server.answers = [(200, {"Content-Length": 700_000}, CONTENT[:length])]
+        with pytest.raises(DataError, match=f"lost after {length} of 700000"):
+            fetch(tmp_path / "data.bin")
+        assert os.listdir(tmp_path) == ["data.bin.part"]
+        assert (tmp_path / "data.bin.part").read_bytes() == CONTENT[:kept]
+
+
+@pytest.mark.parametrize("length", ["abc", "-5", "7e5", "", "9" * 5000])
+def test_a_length_that_is_no_number_is_ignored(server, fetch, tmp_path, length):
+    server.answers = [(200, {"Content-Length": length}, CONTENT[:300_000])]
+    with pytest.raises(DataError, match="expected") as caught:
+        fetch(tmp_path / "data.bin")
+    assert "\n" not in str(caught.value) and os.listdir(tmp_path) == ["data.bin.part"]
+    server.answers = [(206, ranged("300000-699999") | {"Content-Length": length}, CONTENT[300_000:])]
+    assert fetch(tmp_path / "data.bin") == CONTENT
 
 
 @pytest.mark.parametrize("name, sha256, claim, message", [

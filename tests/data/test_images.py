@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin, features
 
 from tinynet.data import ImageError, decode
+from tinynet.data.prepare import prepare
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -89,32 +90,55 @@ def test_formats_and_modes(tmp_path, kind, image, options, side, expected, toler
         assert (got == got[:, :, :1]).all()
 
 
+# The upright image is red at the top left, green at the top right, blue at the bottom left, black elsewhere.
+QUARTERS = np.zeros((32, 48, 3), np.uint8)
+QUARTERS[:16, :24], QUARTERS[:16, 24:], QUARTERS[16:, :24] = RED, GREEN, BLUE
+CORNERS = {(4, 4): RED, (4, 27): GREEN, (27, 4): BLUE, (27, 27): (0, 0, 0)}  # of the central square
+STORED = {  # EXIF: which edges of the upright image the stored row 0 and column 0 are
+    1: QUARTERS,  # top, left
+    2: QUARTERS[:, ::-1],  # top, right
+    3: QUARTERS[::-1, ::-1],  # bottom, right
+    4: QUARTERS[::-1],  # bottom, left
+    5: QUARTERS.swapaxes(0, 1),  # left, top
+    6: QUARTERS[:, ::-1].swapaxes(0, 1),  # right, top
+    7: QUARTERS[::-1, ::-1].swapaxes(0, 1),  # right, bottom
+    8: QUARTERS[::-1].swapaxes(0, 1),  # left, bottom
+}
+
+
+def rotated(folder, kind, orientation):
+    """A file of QUARTERS, stored as `orientation` says."""
+    image = Image.fromarray(np.ascontiguousarray(STORED[orientation]))
+    folder.mkdir(exist_ok=True)
+    return save(image, folder / f"{kind}{orientation}.{kind}", exif=orientation_tag(orientation))
+
+
+KINDS = ["png", "jpg", "tif"] + ["webp"] * features.check("webp")
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_rotation(tmp_path, orientation):
-    """The upright image is red at the top left, green at the top right, blue at the bottom left, black elsewhere."""
-    upright = np.zeros((32, 48, 3), np.uint8)
-    upright[:16, :24], upright[:16, 24:], upright[16:, :24] = RED, GREEN, BLUE
-    # EXIF: which edges of the upright image the stored row 0 and column 0 are.
-    stored = {
-        1: upright,  # top, left
-        2: upright[:, ::-1],  # top, right
-        3: upright[::-1, ::-1],  # bottom, right
-        4: upright[::-1],  # bottom, left
-        5: upright.swapaxes(0, 1),  # left, top
-        6: upright[:, ::-1].swapaxes(0, 1),  # right, top
-        7: upright[::-1, ::-1].swapaxes(0, 1),  # right, bottom
-        8: upright[::-1].swapaxes(0, 1),  # left, bottom
-    }[orientation]
-    image = Image.fromarray(np.ascontiguousarray(stored))
-    for name in ("a.png", "a.jpg"):
-        path = save(image, tmp_path / name, exif=orientation_tag(orientation))
-        got = decode(path)
-        assert got.shape == upright.shape
-        for y, x in ((4, 4), (4, 44), (28, 4), (28, 44)):
-            assert np.abs(got[y, x].astype(int) - upright[y, x]).max() < 10
-        small = decode(path, 16)  # the same quarters after scaling and cropping
-        assert np.abs(small[2, 2].astype(int) - RED).max() < 12
-        assert np.abs(small[13, 13].astype(int)).max() < 12
+@pytest.mark.parametrize("kind", KINDS)
+def test_exif_rotation(tmp_path, kind, orientation):
+    """Pillow turns TIFFs itself, in some versions; every image must be turned once."""
+    path = rotated(tmp_path, kind, orientation)
+    got = decode(path)
+    assert got.shape == QUARTERS.shape
+    for y, x in ((4, 4), (4, 44), (28, 4), (28, 44)):
+        assert np.abs(got[y, x].astype(int) - QUARTERS[y, x]).max() < 10
+    small = decode(path, 16)  # the same quarters after scaling and cropping
+    for (y, x), color in CORNERS.items():
+        assert np.abs(small[y // 2, x // 2].astype(int) - color).max() < 12
+    assert np.abs(decode(path, 16, (9, 1, 6))[3, 3].astype(int) - BLUE).max() < 12  # of the square, its bottom left
+
+
+def test_exif_rotation_in_prepare(tmp_path):
+    for kind in KINDS:
+        for orientation in STORED:
+            rotated(tmp_path / "src", kind, orientation)
+    assert prepare(tmp_path / "src", tmp_path / "dst", 32, progress=False) == (8 * len(KINDS), 0, 0)
+    for path in (tmp_path / "dst").iterdir():
+        got = decode(path).astype(int)
+        assert [int(np.abs(got[y, x] - color).max() < 12) for (y, x), color in CORNERS.items()] == [1] * 4, path.name
 
 
 @settings(max_examples=60, deadline=None)

@@ -129,26 +129,41 @@ def test_a_full_disk_is_one_line(tmp_path):
     assert [p for p in (tmp_path / "dst").rglob("*") if p.is_file()] == []
 
 
+@posix
 def test_wrong_calls_are_one_line_and_exit_code_2(tmp_path, capsys):
     write_images(tmp_path / "src", "a/1.png")
     for folder in ("empty", "texts"):
         (tmp_path / folder).mkdir()
     (tmp_path / "texts" / "a.txt").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "src")
     for source, target, options, message in [
         ("missing", "dst", "", "missing does not exist"),
         ("src/a/1.png", "dst", "", "is a file"),
         ("empty", "dst", "", "contains no images"),
         ("texts", "dst", "", "contains no images"),
         ("src", "src/out", "", "is inside"),
-        ("src", "src", "", "is inside"),
+        ("src", "src", "", "the same folder"),
+        ("src", "link", "", "the same folder"),
+        ("src", "src/../src/a/out", "", "is inside"),
         ("src", "src/a/1.png", "", "is a file"),
-        ("src", "dst", "--quality 101", "quality"),
-        ("src", "dst", "--side 0", "side"),
-        ("src", "dst", "--workers -1", "workers"),
+        ("src", "dst", "--quality 101", "--quality: must be an integer of 1 to 100, got 101"),
+        ("src", "dst", "--side 0", "--side: must be an integer of 1 to 9459, got 0"),
+        ("src", "dst", f"--side {10**20}", f"--side: must be an integer of 1 to 9459, got {10**20}"),
+        ("src", "dst", "--side 10**20", "--side: must be an integer of 1 to 9459, got 10**20"),
+        ("src", "dst", "--side " + "9" * 5000, "--side: must be"),
+        ("src", "dst", "--workers -1", "--workers: must be"),
+        ("src", "dst", "--workers 0", "--workers: must be an integer of 1 to 1024, got 0"),
+        ("src", "dst", "--worker", "--worker"),
+        ("src", "dst", "more", "more"),
     ]:
         assert main([str(tmp_path / source), str(tmp_path / target), *options.split()]) == 2
         out, err = capsys.readouterr()
-        assert out == "" and message in err and err.count("\n") == 1
+        assert out == "" and message in err and err.count("\n") == 1 and len(err) < 300
+    assert main([]) == 2 and "SRC" in capsys.readouterr().err
+    for wrong in ({"side": 0}, {"side": 10**20}, {"side": 2.0}, {"workers": 0}, {"workers": "2"}, {"quality": True},
+                  {"source": ""}, {"source": 3}, {"target": None}, {"progress": "no"}):
+        with pytest.raises(DataError, match=f"^prepare: {next(iter(wrong))} must be "):
+            prepare(**{"source": tmp_path / "src", "target": tmp_path / "dst"} | wrong)
     assert not (tmp_path / "dst").exists()
 
 

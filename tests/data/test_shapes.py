@@ -61,7 +61,10 @@ def test_the_default_root_is_the_cache_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("wrong, message", [
-    ({"train": 9}, "10 or more"), ({"val": 0}, "10 or more"), ({"side": 8}, "10 or more"), ({"seed": -1}, "10 or more"),
+    ({"train": 9}, "train must be an integer of 10 or more, got 9"),
+    ({"val": 0}, "val must be an integer of 10 or more"),
+    ({"side": 8}, "side must be an integer of 16 to 9459"), ({"side": 10**20}, "side must be an integer of 16 to 9459"),
+    ({"seed": -1}, "seed must be an integer of 0 or more"),
     ({"root": "file/below"}, "cannot write the shapes"),
 ])
 def test_refuses(tmp_path, monkeypatch, wrong, message):

@@ -1,5 +1,6 @@
 """From image files to batches. Read in this order:
 
+arguments   checks of arguments, for all of the others
 images      an image file of any kind to RGB pixels, the shorter side to 256, the central square
 folder      data sets: ImageFolder, ArrayImages, Cached
 transforms  random crop, flip, mean subtraction, PCA color noise, ten-crop
@@ -19,7 +20,7 @@ from tinynet.data.errors import DataError, ImageError
 from tinynet.data.folder import ArrayImages, Cached, ImageFolder
 from tinynet.data.images import decode
 from tinynet.data.loader import DataLoader
-from tinynet.data.named import open_images
+from tinynet.data.named import check_name, open_images
 from tinynet.data.prefetcher import Prefetcher
 from tinynet.data.shapes import shapes
 from tinynet.data.statistics import Statistics, fit_statistics, mean_image
@@ -31,6 +32,6 @@ from tinynet.files import cache_folder
 __all__ = [
     "ArrayImages", "Cached", "CenterCrop", "Compose", "DataError", "DataLoader", "ImageError", "ImageFolder",
     "Normalize", "PCAColor", "Prefetcher", "RandomCrop", "RandomHorizontalFlip", "Statistics", "TenCrop",
-    "cache_folder", "cifar10", "decode", "download", "fit_statistics", "imagenette", "mean_image", "open_images",
-    "shapes", "ten_crop", "to_chw",
+    "cache_folder", "check_name", "cifar10", "decode", "download", "fit_statistics", "imagenette", "mean_image",
+    "open_images", "shapes", "ten_crop", "to_chw",
 ]

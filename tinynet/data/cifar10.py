@@ -25,7 +25,8 @@ def cifar10(root=None, progress=True):
     The archive (170 MB) is downloaded and unpacked into root (default cache_folder()) unless it is already there.
     Raises DataError if it cannot be downloaded, or if one of its files is damaged.
     """
-    folder = download_and_extract(URL, SHA256, root, "cifar-10-binary.tar.gz", "cifar-10-batches-bin", progress)
+    archive, folder = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"
+    folder = download_and_extract("cifar10", URL, SHA256, root, archive, folder, progress)
     train = [folder / f"data_batch_{i}.bin" for i in range(1, 6)]
     return _images(train, "cifar10/train"), _images([folder / "test_batch.bin"], "cifar10/val")
 

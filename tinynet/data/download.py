@@ -1,13 +1,14 @@
 """Public archives: downloaded once, verified, and unpacked all or nothing.
 
 A download is written to <path>.part, can be interrupted and continued, and is renamed only when its SHA-256 is right:
-a file at <path> is always the complete, genuine archive. Without a network, the error message says what to download
-and where to put it.
+a file at <path> is always the complete, genuine archive. A wrong answer of the server does not cost the part. Without a
+network, the error message says what to download and where to put it.
 """
 
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import tarfile
 import urllib.error
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from tinynet.data.arguments import as_path, check_bools, wrong
 from tinynet.data.cache import creating, locked
 from tinynet.data.errors import DataError
 from tinynet.files import cache_folder
@@ -35,12 +37,16 @@ def imagenette(root=None, progress=True):
     it is already there.
     """
     name = "imagenette2-320"
-    return download_and_extract(IMAGENETTE_URL, IMAGENETTE_SHA256, root, f"{name}.tgz", name, progress)
+    return download_and_extract("imagenette", IMAGENETTE_URL, IMAGENETTE_SHA256, root, f"{name}.tgz", name, progress)
 
 
-def download_and_extract(url, sha256, root, archive, folder, progress=True):
-    """The path root / folder, unpacked from the tar archive at url, which is kept as root / archive."""
-    root = cache_folder() if root is None else Path(root)
+def download_and_extract(function, url, sha256, root, archive, folder, progress=True):
+    """The path root / folder, unpacked from the tar archive at url, which is kept as root / archive.
+
+    function: whose errors these are.
+    """
+    root = cache_folder() if root is None else as_path(function, "root", root)
+    check_bools(function, progress=progress)
     if not (root / folder).is_dir():
         download(url, root / archive, sha256, progress)
         extract(root / archive, root / folder, progress)
@@ -53,12 +59,19 @@ def download(url, path, sha256, progress=True):
     Continues from path.part if the server can (HTTP Range), otherwise starts over. Raises DataError if the network, the
     disk or the content is at fault. progress: show a bar, if standard error is a terminal.
     """
-    path = Path(path)
+    path = as_path("download", "path", path)
+    if not isinstance(url, str):
+        raise wrong("download", "url", "a string", url)
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise wrong("download", "sha256", "64 hex digits in lower case", sha256)
+    check_bools("download", progress=progress)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.parent):
             _download(url, path, sha256, progress)
-    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+    except DataError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:  # URLError is an OSError; ValueError: no URL
         raise DataError(f"cannot download {url} ({_reason(error)}): run this again to continue where it stopped, or "
                         f"download it yourself and put it at {path}") from error
 
@@ -70,13 +83,18 @@ def _download(url, path, sha256, progress):
             raise DataError(f"{path} has SHA-256 {actual}, expected {sha256}: remove it, or replace it with a good "
                             f"copy of {url}")
         return
-    part = path.with_name(path.name + ".part")
-    _fetch(url, part, path, progress)
-    actual = _sha256(part)
-    if actual != sha256:
-        part.unlink()
+    part = path.with_name(f"{path.name}.part")
+    file, whole = _fetch(url, part, path, sha256, progress)
+    actual = _sha256(file)
+    if actual == sha256:
+        file.replace(path)
+        part.unlink(missing_ok=True)
+        return
+    if whole:
+        file.unlink()
         raise DataError(f"{url} has SHA-256 {actual}, expected {sha256}: the download was removed")
-    part.replace(path)
+    _keep_longer(part, file)
+    raise OSError(f"what came has SHA-256 {actual}, expected {sha256}; the server did not say how long it should be")
 
 
 def extract(archive, folder, progress=True):
@@ -104,48 +122,74 @@ def _check(member, top, archive):
         raise DataError(f"{archive} contains {member.name!r}, expected only files and folders in {top}/")
 
 
-def _fetch(url, part, path, progress):
+def _fetch(url, part, path, sha256, progress):
+    """(file, whether it is whole): `part` continued; or another, if the server starts over.
+
+    Another, because a server that knows no ranges sends all of it, but so does one that answers with a web page: that
+    must not cost what is there.
+    """
     have = part.stat().st_size if part.exists() else 0
+    response = _open(url, have, part, sha256)
+    if response is None:
+        return part, True
+    with response:
+        continues = _first_byte(response, have) == have
+        file = part if continues else path.with_name(f"{path.name}.restarted.part")
+        try:
+            return file, _save(response, file, have if continues else 0, path, progress)
+        except BaseException:
+            _keep_longer(part, file)
+            raise
+
+
+def _keep_longer(part, file):
+    if file != part and file.exists():
+        (file if file.stat().st_size > part.stat().st_size else part).replace(part)
+        file.unlink(missing_ok=True)
+
+
+def _open(url, have, part, sha256):
+    """The server's answer to a request for all from byte `have` on; None if that is nothing and part is complete."""
+    headers = {"User-Agent": "tinynet"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
-        response = _open(url, have)
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != 416 or not have:  # 416: there is nothing from byte `have` on
             raise
-        if error.headers.get("Content-Range") == f"bytes */{have}":
-            return  # the part is complete and only has to be renamed
-        have = 0
-        response = _open(url, have)
-    with response:
-        if not _continues(response, have):
-            have = 0
-        rest = response.headers.get("Content-Length")
-        total = have + int(rest) if rest is not None else None
-        free = shutil.disk_usage(path.parent).free
-        if total is not None and total - have > free:
-            raise DataError(f"{path.parent} has {free / 1e6:.0f} MB free, {path.name} needs "
-                            f"{(total - have) / 1e6:.0f} MB: free some space or choose another folder")
-        bar = tqdm(desc=path.name, initial=have, total=total, unit="B", unit_scale=True,
-                   disable=None if progress else True)
-        with bar, open(part, "ab" if have else "wb") as file:
-            while block := response.read(BLOCK):
-                have += file.write(block)
-                bar.update(len(block))
-            file.flush()
-            os.fsync(file.fileno())
+    return None if _sha256(part) == sha256 else _open(url, 0, part, sha256)
+
+
+def _first_byte(response, have):
+    """Which byte the response starts at: `have`, or 0 if the server knows no ranges. Raises OSError for others."""
+    if response.status != 206:
+        return 0
+    sent = response.headers.get("Content-Range", "")
+    if sent.partition("-")[0] != f"bytes {have}":
+        raise OSError(f"asked for the bytes from {have} on, the server sent {sent!r}")
+    return have
+
+
+def _save(response, file, start, path, progress):
+    """Write the response to `file`, from byte `start` on. True if it is known to be whole; OSError if not all came."""
+    rest = getattr(response, "length", None)  # None too if the server sends something else than a number
+    total = None if rest is None else start + rest
+    free = shutil.disk_usage(path.parent).free
+    if rest is not None and rest > free:
+        raise DataError(f"{path.parent} has {free / 1e6:.0f} MB free, {path.name} needs {rest / 1e6:.0f} MB: free some "
+                        "space or choose another folder")
+    have = start
+    bar = tqdm(desc=path.name, initial=start, total=total, unit="B", unit_scale=True,
+               disable=None if progress else True)
+    with bar, open(file, "ab" if start else "wb") as out:
+        while block := response.read(BLOCK):
+            have += out.write(block)
+            bar.update(len(block))
+        out.flush()
+        os.fsync(out.fileno())
     if total is not None and have < total:
         raise OSError(f"the connection was lost after {have} of {total} bytes")
-
-
-def _open(url, start):
-    headers = {"User-Agent": "tinynet"} | ({"Range": f"bytes={start}-"} if start else {})
-    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
-
-
-def _continues(response, have):
-    """Does the response start at byte `have`? A server without Range starts at 0."""
-    start = response.headers.get("Content-Range", "").partition("-")[0]
-    return response.status == 206 and start == f"bytes {have}"
+    return total is not None
 
 
 def _sha256(path):

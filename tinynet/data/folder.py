@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tinynet.data.arguments import as_array, as_list, as_path, check_dataset, check_integer
 from tinynet.data.errors import DataError, ImageError
-from tinynet.data.images import central_square, crop_to, decode
+from tinynet.data.images import LARGEST_SIDE, central_square, crop_to, decode
 
 EXTENSIONS = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
 LAYOUT = "expected <folder>/<class>/<images>"
@@ -65,10 +66,10 @@ class ImageFolder:
     """
 
     def __init__(self, root, classes=None):
-        self.root = Path(root)
+        self.root = as_path("ImageFolder", "root", root)
         self.classes = self._find_classes()
         if classes is not None:
-            self._check_classes(list(classes))
+            self._check_classes(as_list("ImageFolder", "classes", classes, str))
         number = {name: i for i, name in enumerate(self.classes)}
         names = [n for n in find_images(self.root) if "/" in n]  # those directly below root have no class
         self.paths = [self.root / name for name in names]
@@ -84,6 +85,7 @@ class ImageFolder:
 
     def image(self, i, side, patch=None):
         """Image i: uint8 (side, side, 3). Raises ImageError if it cannot be read."""
+        check_integer("ImageFolder.image", "i", i, 0, len(self) - 1)
         return decode(self.paths[i], side, patch)
 
     def digest(self):
@@ -123,14 +125,15 @@ class ArrayImages:
     """
 
     def __init__(self, images, labels, classes, name="array"):
-        images, labels, classes = np.asarray(images), np.asarray(labels), list(classes)
+        images, labels = as_array("ArrayImages", "images", images), as_array("ArrayImages", "labels", labels)
+        classes, name = as_list("ArrayImages", "classes", classes, str), as_path("ArrayImages", "name", name)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-            raise DataError(f"images must be uint8 (N, H, W, 3), got {images.dtype} {images.shape}")
+            raise DataError(f"ArrayImages: images must be uint8 (N, H, W, 3), got {images.dtype} {images.shape}")
         if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-            raise DataError(f"labels must be {len(images)} integers, got {labels.dtype} {labels.shape}")
+            raise DataError(f"ArrayImages: labels must be {len(images)} integers, got {labels.dtype} {labels.shape}")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
-            raise DataError(f"labels must be in 0..{len(classes) - 1}, got {labels.min()}..{labels.max()}")
-        self.root, self.classes, self._images = Path(name), classes, images
+            raise DataError(f"ArrayImages: labels must be in 0..{len(classes) - 1}, got {labels.min()}..{labels.max()}")
+        self.root, self.classes, self._images = name, classes, images
         self.labels = labels.astype(np.int64)  # (N,)
         self.paths = [self.root / str(i) for i in range(len(images))]
 
@@ -139,6 +142,8 @@ class ArrayImages:
 
     def image(self, i, side, patch=None):
         """Image i, scaled and cropped as a file's would be: uint8 (side, side, 3)."""
+        check_integer("ArrayImages.image", "i", i, 0, len(self) - 1)
+        check_integer("ArrayImages.image", "side", side, 1, LARGEST_SIDE)
         pixels = self._images[i]
         if pixels.shape[:2] != (side, side):
             return central_square(Image.fromarray(pixels), side, patch)
@@ -161,13 +166,15 @@ class Cached:
     """
 
     def __init__(self, dataset, side):
+        check_dataset("Cached", "dataset", dataset)
+        check_integer("Cached", "side", side, 1, LARGEST_SIDE)
         self.dataset, self.side = dataset, side
         self.root, self.classes = dataset.root, dataset.classes
         self.labels, self.paths = dataset.labels, dataset.paths
         shape = (len(dataset), side, side, 3)
         try:
             self._pixels = np.empty(shape, np.uint8)
-        except MemoryError:
+        except (MemoryError, ValueError):  # ValueError: more than an array can ever hold
             raise DataError(f"caching needs {np.prod(shape, dtype=float) / 1e9:.1f} GB of memory") from None
         self._read_only = self._pixels.view()  # what callers get: they must not write to the cache
         self._read_only.flags.writeable = False
@@ -179,6 +186,7 @@ class Cached:
 
     def image(self, i, side, patch=None):
         """Image i, read-only: uint8 (side, side, 3). `side` must be the cache's."""
+        check_integer("Cached.image", "i", i, 0, len(self) - 1)
         if side != self.side:
             raise DataError(f"the cache holds images of side {self.side}, but side {side} was requested")
         if i in self._failed:

@@ -16,6 +16,7 @@ of its size. Pillow calls this draft mode: a 2000 x 1500 photograph that is to b
 
 import errno
 import io
+import os
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from tinynet.data.arguments import check_integer, wrong
 from tinynet.data.errors import ImageError
 
 # EXIF orientation -> what makes the stored pixels upright (1 or absent: they already are).
@@ -38,6 +40,8 @@ UPRIGHT = {
 }
 APP1 = b"\xff\xe1"  # starts the segment of a JPEG that may specify a rotation
 WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
+
+LARGEST_SIDE = 9459  # a larger square would be a decompression bomb to Pillow, whose limit is 2^30 / 12 pixels
 
 # Errors of the machine, not of the file: blaming the image would hide them.
 MACHINE_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -55,6 +59,7 @@ def decode(source, side=None, patch=None):
     decompression bomb (more pixels than Pillow's Image.MAX_IMAGE_PIXELS). Safe to call from many threads, which run in
     parallel: Pillow releases the GIL for the heavy part.
     """
+    _check_arguments(source, side, patch)
     path = getattr(source, "name", source) if hasattr(source, "read") else source
     try:
         with nullcontext(source) if hasattr(source, "read") else open(source, "rb") as file:
@@ -103,6 +108,21 @@ def crop_to(pixels, patch):
     return pixels[top : top + size, left : left + size]
 
 
+def _check_arguments(source, side, patch):
+    if not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
+        raise wrong("decode", "source", "a path or an open file", source)
+    if side is not None:
+        check_integer("decode", "side", side, 1, LARGEST_SIDE)
+    if patch is not None:
+        try:
+            top, left, size = patch
+            fits = side and top >= 0 and left >= 0 and 0 < size <= side - max(top, left)
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise wrong("decode", "patch", f"(top, left, size) within (side, side), which is {side}", patch)
+
+
 def _decode(file, side, patch):
     data = file.read()
     if not data:
@@ -114,6 +134,7 @@ def _decode(file, side, patch):
         _refuse_dangerous(image)
         if side is not None:
             image.draft(None, (side, side))  # JPEG only; never below `side`, and a no-op if nothing is gained
+        image.load()  # some versions of Pillow turn TIFFs here, and then remove the tag
         upright = UPRIGHT.get(_orientation(image))
         rgb = _to_rgb(image)
     if upright is not None:
@@ -155,7 +176,6 @@ def _orientation(image):
 
 def _to_rgb(image):
     if image.mode == "RGB" and "transparency" not in image.info:
-        image.load()
         return image
     if image.mode.startswith("I"):  # I;16, I;16B or I: 16 bits of gray; keep the high byte
         gray = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)

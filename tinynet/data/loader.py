@@ -17,7 +17,9 @@ from threading import Event, Lock
 import numpy as np
 
 from tinynet.backend import bounds
+from tinynet.data.arguments import check_bools, check_callable, check_dataset, check_integer, wrong
 from tinynet.data.errors import DataError, ImageError
+from tinynet.data.images import LARGEST_SIDE
 from tinynet.data.transforms import Crop
 
 IMAGES_PER_JOB = 8  # enough to make a job's overhead small, few enough for all workers to share a batch
@@ -49,14 +51,17 @@ class DataLoader:
 
     def __init__(self, dataset, batch_size, transform, shuffle=False, seed=0, workers=2, prefetch=4, side=256,
                  crop=None, drop_last=False, strict=False, empty=np.empty, shard=(0, 1)):
-        for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("workers", workers, 1),
-                                   ("prefetch", prefetch, 1), ("side", side, 1)):
-            if not isinstance(value, (int, np.integer)) or value < least:
-                raise DataError(f"{name} must be an integer of {least} or more, got {value!r}")
-        if not callable(transform):
-            raise DataError(f"transform must be callable, got {transform!r}")
+        for name, value, *limits in (("batch_size", batch_size, 1), ("seed", seed, 0), ("workers", workers, 1),
+                                     ("prefetch", prefetch, 1), ("side", side, 1, LARGEST_SIDE)):
+            check_integer("DataLoader", name, value, *limits)
+        check_dataset("DataLoader", "dataset", dataset)
+        check_bools("DataLoader", shuffle=shuffle, drop_last=drop_last, strict=strict)
+        check_callable("DataLoader", "transform", transform)
+        check_callable("DataLoader", "empty", empty)
         if not isinstance(crop, Crop | None):
-            raise DataError(f"crop must be a RandomCrop, a CenterCrop or None, got {crop!r}")
+            raise wrong("DataLoader", "crop", "a RandomCrop, a CenterCrop or None", crop)
+        if not _is_shard(shard):
+            raise wrong("DataLoader", "shard", "(rank, world_size)", shard)
         if len(dataset) < (batch_size if drop_last else 1):
             raise DataError(f"a data set of {len(dataset)} images makes no batch of {batch_size}"
                             + " when drop_last is set" * drop_last)
@@ -84,7 +89,10 @@ class DataLoader:
         After an epoch's last batch the position is len(self), and iterating from there yields nothing and only ends
         the epoch: so a resumed training loop does the same as one that was never stopped.
         """
-        epoch, position = int(state["epoch"]), int(state["position"])
+        try:
+            epoch, position = int(state["epoch"]), int(state["position"])
+        except (KeyError, TypeError, ValueError):
+            raise wrong("DataLoader.load_state_dict", "state", "a state_dict()", state) from None
         if epoch < 0 or not 0 <= position <= len(self):
             raise DataError(f"cannot resume at epoch {epoch}, batch {position}: an epoch has {len(self)} batches here "
                             "(another data set or batch size?)")
@@ -183,6 +191,14 @@ class DataLoader:
             if self.strict:
                 raise error
             self.skipped.setdefault(error.path, error.reason)
+
+
+def _is_shard(shard):
+    try:
+        rank, world_size = shard
+        return 0 <= rank < world_size and rank % 1 == world_size % 1 == 0
+    except (TypeError, ValueError):
+        return False
 
 
 class _Batch:

@@ -12,6 +12,7 @@ the GPU take turns:
 import numpy as np
 
 from tinynet.backend import library, use_device
+from tinynet.data.arguments import wrong
 
 
 class Prefetcher:
@@ -22,6 +23,8 @@ class Prefetcher:
     """
 
     def __init__(self, device):
+        if not isinstance(device, str):
+            raise wrong("Prefetcher", "device", "a name such as cuda:0", device)
         self.device = device
         self.buffers = None
         if device != "cpu":

@@ -23,12 +23,14 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from tinynet.backend import usable_cores
+from tinynet.data.arguments import as_path, check_bools, check_integer
 from tinynet.data.errors import DataError, ImageError
 from tinynet.data.folder import find_images
-from tinynet.data.images import decode, save_jpeg
+from tinynet.data.images import LARGEST_SIDE, decode, save_jpeg
 from tinynet.files import replacing
 
 IMAGES_PER_JOB = 16
+LIMITS = {"side": (1, LARGEST_SIDE), "quality": (1, 100), "workers": (1, 1024)}
 REPORT = "unreadable.txt"
 
 
@@ -40,11 +42,11 @@ def prepare(source, target, side=256, quality=95, workers=None, progress=True):
 
     Raises DataError for invalid arguments, OSError if the target cannot be written.
     """
-    source, target = Path(source), Path(target)
-    workers = workers or usable_cores()
-    if side < 1 or workers < 1 or not 1 <= quality <= 100:
-        raise DataError("expected a side and workers of 1 or more and a quality of 1 to 100, "
-                        f"got side={side}, workers={workers}, quality={quality}")
+    source, target = as_path("prepare", "source", source), as_path("prepare", "target", target)
+    workers = usable_cores() if workers is None else workers
+    for name, value in (("side", side), ("quality", quality), ("workers", workers)):
+        check_integer("prepare", name, value, *LIMITS[name])
+    check_bools("prepare", progress=progress)
     names = _plan(source, target)
     target.mkdir(parents=True, exist_ok=True)
     there = set(find_images(target))
@@ -71,7 +73,9 @@ def _plan(source, target):
         raise DataError(f"{source} {'is a file' if source.exists() else 'does not exist'}")
     if target.exists() and not target.is_dir():
         raise DataError(f"{target} is a file, expected a folder or nothing")
-    if source.resolve() in (target.resolve(), *target.resolve().parents):
+    if source.resolve() == target.resolve():
+        raise DataError(f"source and target are the same folder, {source}: choose another target")
+    if source.resolve() in target.resolve().parents:
         raise DataError(f"{target} is inside {source}: choose a folder outside it")
     names = find_images(source)
     if not names:
@@ -173,17 +177,38 @@ def _write_report(path, failed):
         path.unlink(missing_ok=True)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):  # in one line, without the usage
+        raise DataError(message)
+
+
+def _integer(name):
+    """Reads the value of the option --<name>."""
+    least, most = LIMITS[name]
+
+    def read(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be an integer of {least} to {most}, got {text[:40]}")
+        return value
+
+    return read
+
+
 def main(argv=None):
     """The command line. Exit codes: 0, 1 (cannot write), 2 (bad input), 130 (Ctrl-C)."""
     description, program = __doc__.partition("\n")[0], "python -m tinynet.data.prepare"
-    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser = _Parser(prog=program, description=description)
     parser.add_argument("source", metavar="SRC", help="folder of images, such as ImageNet's")
     parser.add_argument("target", metavar="DST", help="folder to write to, outside SRC")
-    parser.add_argument("--side", type=int, default=256, help="pixels (default: 256)")
-    parser.add_argument("--quality", type=int, default=95, help="of the JPEGs (default: 95)")
-    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
-    args = parser.parse_args(argv)
+    parser.add_argument("--side", type=_integer("side"), default=256, help="pixels (default: 256)")
+    parser.add_argument("--quality", type=_integer("quality"), default=95, help="of the JPEGs (default: 95)")
+    parser.add_argument("--workers", type=_integer("workers"), help="processes (default: one per core)")
     try:
+        args = parser.parse_args(argv)
         prepared, there, unreadable = prepare(args.source, args.target, args.side, args.quality, args.workers)
     except DataError as error:
         return _fail(error, 2)

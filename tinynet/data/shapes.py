@@ -7,19 +7,20 @@ in ImageNet's layout.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from tinynet.backend import usable_cores
+from tinynet.data.arguments import as_path, check_integer
 from tinynet.data.cache import creating
 from tinynet.data.errors import DataError
-from tinynet.data.images import save_jpeg
+from tinynet.data.images import LARGEST_SIDE, save_jpeg
 from tinynet.files import cache_folder
 
 VERSION = 1  # part of the folder's name; raise it when the images change
 SUPERSAMPLE = 4
+SMALLEST_SIDE = 16
 SMALLEST, LARGEST = 0.35, 0.8  # diameter of the shape / side of the image
 LUMA = np.float32([0.299, 0.587, 0.114])  # perceived brightness of red, green and blue (ITU-R BT.601)
 CONTRAST = 60  # a shape is brighter than its background by at least this many gray levels
@@ -32,10 +33,10 @@ def shapes(root=None, train=2000, val=500, side=72, seed=2012):
     evenly among the classes. side: pixels. seed: the same seed gives the same images. Raises DataError if a class would
     get no image, or if the folder cannot be written.
     """
-    if min(train, val) < len(CLASSES) or side < 16 or seed < 0:
-        raise DataError(f"shapes needs train and val of {len(CLASSES)} or more, side of 16 or more and a seed of 0 or "
-                        f"more, got train={train}, val={val}, side={side}, seed={seed}")
-    root = cache_folder() if root is None else Path(root)
+    for name, value, *limits in (("train", train, len(CLASSES)), ("val", val, len(CLASSES)),
+                                 ("side", side, SMALLEST_SIDE, LARGEST_SIDE), ("seed", seed, 0)):
+        check_integer("shapes", name, value, *limits)
+    root = cache_folder() if root is None else as_path("shapes", "root", root)
     folder = root / f"shapes-v{VERSION}-{train}+{val}-side{side}-seed{seed}"
     if folder.is_dir():
         return folder

@@ -23,6 +23,16 @@ shift pixels of 0-255 by more than 1,000 gray levels; the square root gives abou
 
 import numpy as np
 
+from tinynet.data.arguments import (
+    as_array,
+    as_iterable,
+    as_list,
+    check_generator,
+    check_image,
+    check_integer,
+    check_number,
+    wrong,
+)
 from tinynet.data.errors import DataError
 from tinynet.data.images import crop_to
 
@@ -31,7 +41,7 @@ class Compose:
     """Applies transforms in sequence, with the same generator."""
 
     def __init__(self, transforms):
-        self.transforms = list(transforms)
+        self.transforms = as_list("Compose", "transforms", transforms, callable)
 
     def __call__(self, image, rng=None):
         for transform in self.transforms:
@@ -43,9 +53,11 @@ class Crop:
     """Takes a patch: patch(height, width, rng) is the (top, left, size) of that of a (height, width) image."""
 
     def __init__(self, size):
+        check_integer(type(self).__name__, "size", size, 1)
         self.size = size
 
     def __call__(self, image, rng=None):
+        check_image(type(self).__name__, image)
         return crop_to(image, self.patch(*image.shape[:2], rng))
 
 
@@ -53,6 +65,7 @@ class RandomCrop(Crop):
     """A (size, size) patch, each position equally likely: 33 x 33 of them for 224 out of 256."""
 
     def patch(self, height, width, rng):
+        check_generator("RandomCrop", rng)
         room_y, room_x = _room(height, width, self.size)
         return int(rng.integers(room_y + 1)), int(rng.integers(room_x + 1)), self.size
 
@@ -69,6 +82,7 @@ class TenCrop:
     """ten_crop as a transform: (H, W, 3) to (10, size, size, 3)."""
 
     def __init__(self, size):
+        check_integer("TenCrop", "size", size, 1)
         self.size = size
 
     def __call__(self, image, rng=None):
@@ -79,9 +93,12 @@ class RandomHorizontalFlip:
     """The image mirrored left to right, with probability p."""
 
     def __init__(self, p=0.5):
+        check_number("RandomHorizontalFlip", "p", p, 0, 1)
         self.p = p
 
     def __call__(self, image, rng):
+        check_image("RandomHorizontalFlip", image)
+        check_generator("RandomHorizontalFlip", rng)
         return image[:, ::-1] if rng.random() < self.p else image
 
 
@@ -95,13 +112,18 @@ class Normalize:
     """
 
     def __init__(self, mean, std=1.0):
-        self.mean, self.std = _planar(np.asarray(mean, np.float32)), np.asarray(std, np.float32)
-        if self.mean.shape not in ((), (3,)) and (self.mean.ndim != 3 or len(self.mean.T) != 3):
-            raise DataError(f"mean must be a number, a (3,) color or an (S, S, 3) image, got {self.mean.shape}")
+        mean = as_array("Normalize", "mean", mean, np.float32)
+        self.std = as_array("Normalize", "std", std, np.float32)
+        if not np.isfinite(mean).all():
+            raise wrong("Normalize", "mean", "finite", mean)
+        if mean.shape not in ((), (3,)) and (mean.ndim != 3 or mean.shape[-1] != 3):
+            raise DataError(f"Normalize: mean must be a number, a (3,) color or an (S, S, 3) image, got {mean.shape}")
         if self.std.shape not in ((), (3,)) or not np.all(self.std > 0):
-            raise DataError(f"std must be a positive number or (3,) color, got {std!r}")
+            raise wrong("Normalize", "std", "a positive number or (3,) color", std)
+        self.mean = _planar(mean)
 
     def __call__(self, image, rng=None):  # image: (H, W, 3), or (10, H, W, 3) from TenCrop
+        check_image("Normalize", image)
         mean = self.mean
         if mean.ndim == 3:
             mean = _central(mean, *image.shape[-3:-1])
@@ -119,14 +141,16 @@ class PCAColor:
     """
 
     def __init__(self, eigenvalues, eigenvectors, std=0.1):
-        self.eigenvalues = np.asarray(eigenvalues, np.float64)  # (3,)
-        self.eigenvectors = np.asarray(eigenvectors, np.float64)  # (3, 3)
+        self.eigenvalues = as_array("PCAColor", "eigenvalues", eigenvalues, np.float64)  # (3,)
+        self.eigenvectors = as_array("PCAColor", "eigenvectors", eigenvectors, np.float64)  # (3, 3)
+        check_number("PCAColor", "std", std, 0)
         self.std = std
-        if self.eigenvalues.shape != (3,) or self.eigenvectors.shape != (3, 3):
-            raise DataError("PCAColor needs eigenvalues (3,) and eigenvectors (3, 3), got "
-                            f"{self.eigenvalues.shape} and {self.eigenvectors.shape}")
+        for name, shape in (("eigenvalues", (3,)), ("eigenvectors", (3, 3))):
+            array = getattr(self, name)
+            if array.shape != shape or not np.isfinite(array).all():
+                raise DataError(f"PCAColor: {name} must be finite numbers {shape}, got {array.shape}")
         if not np.all(self.eigenvalues >= 0):
-            raise DataError(f"variances cannot be negative, got eigenvalues {self.eigenvalues}")
+            raise DataError(f"PCAColor: eigenvalues must be variances, not negative, got {self.eigenvalues}")
 
     @classmethod
     def fit(cls, images, std=0.1):
@@ -137,7 +161,8 @@ class PCAColor:
         largest component is positive.
         """
         pixels, total, products = 0, np.zeros(3), np.zeros((3, 3))
-        for image in images:
+        for image in as_iterable("PCAColor.fit", "images", images):
+            check_image("PCAColor.fit", image)
             x = np.asarray(image, np.float64).reshape(-1, 3)  # (H*W, 3)
             pixels += len(x)
             total += x.sum(axis=0)
@@ -151,6 +176,8 @@ class PCAColor:
         return cls(values, vectors * np.sign(largest), std)
 
     def __call__(self, image, rng):
+        check_image("PCAColor", image)
+        check_generator("PCAColor", rng)
         alpha = rng.normal(0, self.std, 3)
         shift = self.eigenvectors @ (alpha * np.sqrt(self.eigenvalues))  # (3,), gray levels
         return np.add(_planar(image), shift.astype(np.float32), dtype=np.float32)
@@ -161,6 +188,8 @@ def ten_crop(image, size):
 
     Section 4.1: the network's softmax outputs for the ten are averaged.
     """
+    check_image("ten_crop", image)
+    check_integer("ten_crop", "size", size, 1)
     y, x = _room(*image.shape[:2], size)
     corners = [(0, 0), (0, x), (y, 0), (y, x), (y // 2, x // 2)]
     crops = np.stack([crop_to(image, (top, left, size)) for top, left in corners])
@@ -169,6 +198,7 @@ def ten_crop(image, size):
 
 def to_chw(image, rng=None, dtype=np.float32):
     """(..., H, W, 3) to contiguous float32 (..., 3, H, W), the layout of the network's input."""
+    check_image("to_chw", image)
     return np.ascontiguousarray(np.moveaxis(image, -1, -3), dtype=dtype)
 
 
