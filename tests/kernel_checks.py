@@ -13,6 +13,13 @@ where_kernels_run = pytest.mark.parametrize(
 many_examples = settings(  # `device` is only a name: it can stay the same for all examples
     max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+ALEXNET = {  # its convolutions on a single device: C, H, W, K, R, S, stride, padding, dilation, groups
+    "conv1": (3, 224, 224, 96, 11, 11, 4, 2, 1, 1),
+    "conv2": (96, 27, 27, 256, 5, 5, 1, 2, 1, 2),
+    "conv3": (256, 13, 13, 384, 3, 3, 1, 1, 1, 1),
+    "conv4": (384, 13, 13, 384, 3, 3, 1, 1, 1, 2),
+    "conv5": (384, 13, 13, 256, 3, 3, 1, 1, 1, 2),
+}
 MODES = [dict(shuffle=1), dict(shuffle=2), dict(shuffle=3), dict(sanitize=True)]
 
 

@@ -15,7 +15,6 @@ from tinynet.emulator import compiler, runtime
 
 PROGRAM = """
 import sys
-import numpy as np
 from tinynet.emulator import compiler, xp
 compiler.FLAGS += sys.argv[1:]
 code = '''
@@ -25,7 +24,7 @@ extern "C" __global__ void f(int *x) {
     __syncthreads();
     x[threadIdx.x] = s[63 - threadIdx.x] + __shfl_xor_sync(0xffffffff, 0, 1);
 }'''
-x = xp.arange(64, dtype=np.int32)
+x = xp.arange(64, dtype="int32")
 xp.RawKernel(code, "f")((1,), (64,), (x,))
 print(x.tolist() == list(range(63, -1, -1)))
 """
@@ -115,11 +114,10 @@ def test_which_compiler(monkeypatch, fresh_search, tmp_path):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     chosen = compiler.compiler.__wrapped__
-    assert chosen() == (["g++"], "g++ version 1\n")
-    monkeypatch.setenv("CXX", "mine -fast")
-    assert chosen() == (["mine", "-fast"], "mine version 1\n")
-    monkeypatch.setenv("CXX", "not-there")
-    assert chosen() == (["g++"], "g++ version 1\n")
+    for CXX, expected in ((None, ["g++"]), ("mine -fast", ["mine", "-fast"]), ("not-there", ["g++"])):
+        if CXX:
+            monkeypatch.setenv("CXX", CXX)
+        assert chosen() == (expected, f"{expected[0]} version 1\n")
     (tmp_path / "g++").write_text("#!/bin/sh\nexit 1\n")
     assert chosen() == (["clang++"], "clang++ version 1\n")
 
@@ -142,8 +140,7 @@ def test_a_debugger_finds_kernel_lines_and_variables(tmp_path):
         f"with emulator.mode(debug=True):\n"
         f"    xp.RawKernel({code!r}, 'f')((1,), (4,), (xp.zeros(4, np.int32),))\n"
     )
-    commands = ["set breakpoint pending on", "break kernel.cu:3 if mine == 20", "run", "print threadIdx.x"]
-    commands += ["print mine"]
+    commands = "set breakpoint pending on", "break kernel.cu:3 if mine == 20", "run", "print threadIdx.x", "print mine"
     run = subprocess.run(
         ["gdb", "-nx", "-batch", *(f"-ex={c}" for c in commands), "--args", sys.executable, tmp_path / "run.py"],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, capture_output=True, text=True,

@@ -5,11 +5,8 @@ import pytest
 
 from emulator_checks import ALL_MODES, launch, zeros
 from tinynet import emulator
-from tinynet.emulator import xp
 
-TYPES = {
-    "int": "int32", "unsigned": "uint32", "unsigned long long": "uint64", "float": "float32", "double": "float64",
-}  # fmt: skip
+TYPES = {"int": "int32", "unsigned": "uint32", "unsigned long long": "uint64", "float": "float32", "double": "float64"}
 
 
 @pytest.mark.parametrize("type", TYPES)
@@ -49,11 +46,6 @@ def test_other_atomics():
     assert x.tolist() == [31, -5, -32, 9, 0, -1, 0]
     assert u.tolist() == [32 % 6, (-32) % 5]
     assert largest == 15.5
-
-
-def test_cuda_has_no_such_atomic():
-    with pytest.raises(xp.cuda.compiler.CompileException, match="CUDA has no atomicMax for this type"):
-        launch('extern "C" __global__ void f(float *x) { atomicMax(x, 1.f); }', zeros(1))
 
 
 def test_vectors():

@@ -81,70 +81,43 @@ def test_a_seed_determines_the_order():
 
 # ------------------------------------------------------------------------------ sanitize
 
-SANITIZE = r"""
-extern "C" __global__ void global_read(const float *x, float *y) {
-    y[threadIdx.x] = x[threadIdx.x + 1];
-}
-extern "C" __global__ void global_write(const float *x, float *y) {
-    y[(int)threadIdx.x - 1] = x[threadIdx.x];
-}
-extern "C" __global__ void static_shared(const float *x, float *y) {
-    __shared__ float s[7];
-    float *from = s;
-    y[threadIdx.x] = from[threadIdx.x];
-}
-extern "C" __global__ void dynamic_shared(const float *x, float *y) {
-    extern __shared__ float s[];
-    y[threadIdx.x] = s[threadIdx.x];
-}
-extern "C" __global__ void row_of_shared(const float *x, float *y) {
-    __shared__ float s[4][4];
-    y[threadIdx.x] = s[0][threadIdx.x];
-}
-extern "C" __global__ void local_array(const float *x, float *y) {
-    float a[4] = {x[0], x[1], x[2], x[3]};
-    y[threadIdx.x] = a[threadIdx.x];
-}
-extern "C" __global__ void overflow(const float *x, float *y) {
-    y[threadIdx.x] = (1 << 30) * (int)(threadIdx.x + 1);
-}
-extern "C" __global__ void shift(const float *x, float *y) {
-    y[threadIdx.x] = 1 << (threadIdx.x + 27);
-}
-extern "C" __global__ void misaligned(const float *x, float *y) {
-    ((float4 *)(y + 1))->x = x[threadIdx.x];
-}
+FAULTS = {  # name: (the kernel's body, the thread that fails in its last line, message)
+    "global_read": ("y[t] = x[t + 1];", 7, r"reads 4 bytes, 0 bytes past the end of argument 0 \(const float"),
+    "global_write": ("y[t - 1] = x[t];", 0, r"writes 4 bytes, 4 bytes before the start of argument 1 \(float"),
+    "static_shared": (
+        "__shared__ float s[7];\n float *from = s;\n y[t] = from[t];", 7,
+        "reads 4 bytes, 0 bytes past the end of shared memory",
+    ),
+    "dynamic_shared": (
+        "extern __shared__ float s[];\n y[t] = s[t];", 7, "reads 4 bytes, 0 bytes past the end of shared memory"
+    ),
+    "row_of_shared": ("__shared__ float s[4][4];\n y[t] = s[0][t];", 4, "index 4 out of bounds"),
+    "local_array": ("float a[4] = {x[0], x[1], x[2], x[3]};\n y[t] = a[t];", 4, "index 4 out of bounds"),
+    "overflow": ("y[t] = (1 << 30) * (t + 1);", 1, r"signed integer overflow: (2 \* 1073741824|1073741824 \* 2)"),
+    "shift": ("y[t] = 1 << (t + 27);", 5, "shift exponent 32 is too large"),
+    "misaligned": ("((float4 *)(y + 1))->x = x[t];", 0, "misaligned address .* requires 16 byte alignment"),
+    "called": ("inner(y);", 7, r"writes .*\n    in inner at kernel.cu:\d+\n    in called at"),
+    "fine": ("y[t] = 2 * x[t];", None, None),
+}  # fmt: skip
+SANITIZE = """
 __device__ void inner(float *y) {
     __syncthreads();
-    y[threadIdx.x + 1] = 0;
+    y[threadIdx.x + 1] = 0;  // called
 }
-extern "C" __global__ void called(const float *x, float *y) {
-    inner(y);
-}
-extern "C" __global__ void fine(const float *x, float *y) {
-    y[threadIdx.x] = 2 * x[threadIdx.x];
-}
-"""
+""" + "".join(
+    f'extern "C" __global__ void {name}(const float *x, float *y) {{\n int t = threadIdx.x;\n {body}  // {name}\n}}\n'
+    for name, (body, _, _) in FAULTS.items()
+)
 
 
-@pytest.mark.parametrize("name, text, thread, message", [
-    ("global_read", "x[threadIdx.x + 1];", 7, r"reads 4 bytes, 0 bytes past the end of argument 0 \(const float"),
-    ("global_write", "threadIdx.x - 1", 0, r"writes 4 bytes, 4 bytes before the start of argument 1 \(float"),
-    ("static_shared", "from[threadIdx.x]", 7, "reads 4 bytes, 0 bytes past the end of shared memory"),
-    ("dynamic_shared", "= s[threadIdx.x]", 7, "reads 4 bytes, 0 bytes past the end of shared memory"),
-    ("row_of_shared", "s[0][threadIdx.x]", 4, "index 4 out of bounds"),
-    ("local_array", "= a[threadIdx.x]", 4, "index 4 out of bounds"),
-    ("overflow", "(1 << 30)", 1, r"signed integer overflow: (2 \* 1073741824|1073741824 \* 2)"),
-    ("shift", "+ 27", 5, "shift exponent 32 is too large"),
-    ("misaligned", "float4", 0, "misaligned address .* requires 16 byte alignment"),
-    ("called", "y[threadIdx.x + 1] = 0", 7, r"writes .*\n    in inner at kernel.cu:\d+\n    in called at"),
-])
-def test_sanitize(name, text, thread, message):
+@pytest.mark.parametrize("name", [name for name in FAULTS if name != "fine"])
+def test_sanitize(name):
     """The error names the line of the source, the thread, and what it accessed."""
+    _, thread, message = FAULTS[name]
     x, y = np.arange(8, dtype=np.float32), zeros(8)
     with emulator.mode(sanitize=True), pytest.raises(KernelError) as caught:
         launch(SANITIZE, x, y, block=(8,), shared_mem=28, name=name)
-    line = 1 + next(i for i, line in enumerate(SANITIZE.split("\n")) if text in line)
+    line = 1 + next(i for i, line in enumerate(SANITIZE.split("\n")) if line.endswith(f"// {name}"))
     where = rf"{name}: kernel\.cu:{line}(:\d+)? in thread \({thread},0,0\) of block \(0,0,0\): .*"
     assert re.match(where + f"({message})", str(caught.value)), str(caught.value)
 

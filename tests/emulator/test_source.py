@@ -90,6 +90,7 @@ def test_compile_errors_have_the_lines_of_the_source(tmp_path):
     ('#include "none.cuh"\n', r'kernel\.cu:1: error: #include "none.cuh": no such file'),
     ('extern "C" __global__ void f() { std::sort(0, 0); }', "sort"),
     ('extern "C" __global__ void f() { threadIdx.x = 1; }', "read-only|const"),
+    ('extern "C" __global__ void f(float *x) { atomicMax(x, 1.f); }', "CUDA has no atomicMax for this type"),
 ])
 def test_what_a_kernel_cannot_have(code, message):
     with pytest.raises(CompileException, match=message):

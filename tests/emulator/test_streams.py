@@ -4,6 +4,8 @@ The emulator shows that they are right by mode(streams=True), which refuses work
 two GPUs shows it by the results.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -160,16 +162,6 @@ def test_without_either_wait_a_peer_copy_is_refused(rng, monkeypatch, number):
         exchange(rng, "emu:0", "emu:1", rounds=3)
 
 
-class Never:
-    """Replaces the event that says when pinned memory has been read."""
-
-    def record(self, stream=None):
-        pass
-
-    synchronize = record
-    _clock = {}
-
-
 @pytest.mark.parametrize("way", ["over the host"], indirect=True)
 def test_pinned_memory_is_not_used_again_too_early(rng, monkeypatch, way):
     x, y = (xp.asarray(rng.standard_normal(size)) for size in (100, 1000))
@@ -177,8 +169,9 @@ def test_pinned_memory_is_not_used_again_too_early(rng, monkeypatch, way):
         backend.to_device(x, "emu:1")
         backend.to_device(y, "emu:1")  # needs more memory, and frees the other
         xp.cuda.alloc_pinned_memory(1000)
+        never = SimpleNamespace(record=lambda *_: None, synchronize=lambda: None, _clock={})
         buffer = peer_copy.staging_buffer(xp, 0, 1)
-        buffer.read = Never()
+        buffer.read = never  # replaces the event that says when pinned memory has been read
         with pytest.raises(emulator.StreamError, match="emu:0 writes 8192 bytes of pinned memory"):
             backend.to_device(x, "emu:1")
         backend.to_device(xp.zeros(2000), "emu:1")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from kernel_checks import ALEXNET
 from tinynet import backend, optim, tensor
 from tinynet import functional as F
 from tinynet.kernels import conv2d, conv2d_filter_gradient, conv2d_input_gradient, loader
@@ -162,24 +163,15 @@ def asked(monkeypatch):
     loader._function.cache_clear()
 
 
-ALEXNET = [  # x and w of its convolutions on a single device; stride, padding, groups
-    ((3, 224, 224), (96, 3, 11, 11), 4, 2, 1),
-    ((96, 27, 27), (256, 48, 5, 5), 1, 2, 2),
-    ((256, 13, 13), (384, 256, 3, 3), 1, 1, 1),
-    ((384, 13, 13), (384, 192, 3, 3), 1, 1, 2),
-    ((384, 13, 13), (256, 192, 3, 3), 1, 1, 2),
-]
-
-
 @pytest.mark.parametrize("T", ["float32", "float64"])
 def test_what_alexnet_launches_is_among_what_is_compiled(asked, monkeypatch, T):
     launcher = importlib.import_module("tinynet.kernels.conv2d")
     xp = backend.library("emu:0")
     for multiprocessors in (16, 40, 132):  # a small GPU, Tesla T4, H100
         monkeypatch.setattr(launcher, "multiprocessors", lambda device, xp, count=multiprocessors: count)
-        for image, filters, stride, padding, groups in ALEXNET:
+        for C, H, W, K, R, S, stride, padding, _, groups in ALEXNET.values():
             for N in (1, 128):
-                x, w = xp.empty((N, *image), T), xp.empty(filters, T)
+                x, w = xp.empty((N, C, H, W), T), xp.empty((K, C // groups, R, S), T)
                 how = dict(stride=(stride, stride), padding=(padding, padding), groups=groups)
                 for version in (1, 2, 3) + (4,) * (T == "float32"):
                     y = conv2d(x, w, **how, version=version)

@@ -11,55 +11,37 @@ from tinynet import kernels
 from tinynet.optim import SGD, PaperSGD
 
 pytestmark = where_kernels_run
-SETTINGS = [
-    dict(momentum=0.0),
-    dict(momentum=0.0, weight_decay=0.1),
-    dict(momentum=0.9),
-    dict(momentum=0.9, weight_decay=0.1),
-    dict(momentum=0.8, weight_decay=0.1, dampening=0.3),
-    dict(momentum=0.9, weight_decay=0.1, nesterov=True),
-]
-STEPS = 3
+DEFAULTS = dict(momentum=0.0, weight_decay=0.0, dampening=0.0, nesterov=False)
+SETTINGS = [(SGD, how) for how in (
+    dict(momentum=0.0), dict(momentum=0.0, weight_decay=0.1), dict(momentum=0.9), dict(momentum=0.9, weight_decay=0.1),
+    dict(momentum=0.8, weight_decay=0.1, dampening=0.3), dict(momentum=0.9, weight_decay=0.1, nesterov=True),
+)]  # fmt: skip
+SETTINGS += [(PaperSGD, dict(momentum=m, weight_decay=decay)) for m, decay in ((0.9, 0.1), (0.9, 0.0), (0.0, 0.1))]
 
 
 def tolerance(dtype):
     return dict(rtol=1e-5, atol=1e-6) if dtype == np.float32 else dict(rtol=1e-13, atol=1e-14)
 
 
-def expected(optimizer, w, gradients, **how):
-    """(w, v) after the steps, in float64 on the CPU."""
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (4,), (5, 7), (64, 3, 11, 11), (0, 3)])
+@pytest.mark.parametrize("optimizer, how", SETTINGS)
+def test_three_steps(rng, dtype, device, shape, optimizer, how):
+    """Against the optimizer on the CPU, in float64."""
+    w, *gradients = (rng.standard_normal(shape).astype(dtype) for _ in range(4))
     parameter = tinynet.tensor(w.astype("float64"), requires_grad=True)
-    optimizer = optimizer([parameter], **how)
-    for g in gradients:
+    optimizer = optimizer([parameter], lr=0.1, **how)
+    there, v = put(device, w.copy(), np.zeros_like(w))
+    for step, g in enumerate(gradients):
         parameter.grad = g.astype("float64")
         optimizer.step()
-    return parameter.data, optimizer.state[parameter].get("velocity", np.zeros(w.shape))
-
-
-def draw(rng, shape, dtype):
-    return rng.standard_normal(shape).astype(dtype), [rng.standard_normal(shape).astype(dtype) for _ in range(STEPS)]
-
-
-@pytest.mark.parametrize("shape", [(), (1,), (3,), (4,), (5, 7), (64, 3, 11, 11), (0, 3)])
-@pytest.mark.parametrize("how", SETTINGS)
-def test_sgd(rng, dtype, device, shape, how):
-    w, gradients = draw(rng, shape, dtype)
-    there, v = put(device, w.copy(), np.zeros_like(w))
-    how = dict(momentum=0.0, weight_decay=0.0, dampening=0.0, nesterov=False) | how
-    for step, g in enumerate(gradients):
-        now = how if step else how | dict(dampening=0.0)
-        kernels.sgd(there, *put(device, g), v if how["momentum"] else None, 0.1, **now)
-    assert_results((there, v), expected(SGD, w, gradients, lr=0.1, **how), dtype, **tolerance(dtype))
-
-
-@pytest.mark.parametrize("momentum, weight_decay", [(0.9, 0.1), (0.9, 0.0), (0.0, 0.1)])
-def test_paper_sgd(rng, dtype, device, momentum, weight_decay):
-    w, gradients = draw(rng, (37, 11), dtype)
-    there, v = put(device, w.copy(), np.zeros_like(w))
-    for g in gradients:
-        kernels.paper_sgd(there, *put(device, g), v, 0.1, momentum, weight_decay)
-    theirs = expected(PaperSGD, w, gradients, lr=0.1, momentum=momentum, weight_decay=weight_decay)
-    assert_results((there, v), theirs, dtype, **tolerance(dtype))
+        (g,) = put(device, g)
+        if isinstance(optimizer, PaperSGD):
+            kernels.paper_sgd(there, g, v, 0.1, **how)
+        else:
+            now = DEFAULTS | how | ({} if step else dict(dampening=0.0))
+            kernels.sgd(there, g, v if now["momentum"] else None, 0.1, **now)
+    velocity = optimizer.state[parameter].get("velocity", np.zeros(shape))
+    assert_results((there, v), (parameter.data, velocity), dtype, **tolerance(dtype))
 
 
 @pytest.mark.parametrize("starts", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1), (4, 4, 4)])

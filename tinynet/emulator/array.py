@@ -6,7 +6,7 @@ number the host would have to wait.
 """
 
 import operator
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -39,29 +39,18 @@ class ndarray:
 
     @property
     def data(self):
-        return MemoryPointer(self._array.ctypes.data, self._memory, self.device)
+        return SimpleNamespace(ptr=self._array.ctypes.data, mem=self._memory, device=self.device)
 
     @property
     def flags(self):
         flags = self._array.flags
-        return Flags(flags.c_contiguous, flags.f_contiguous, self.base is None)
-
-    def __len__(self):
-        return len(self._array)
+        owns = self.base is None
+        return SimpleNamespace(c_contiguous=flags.c_contiguous, f_contiguous=flags.f_contiguous, owndata=owns)
 
     def __iter__(self):
         if not self.ndim:
             raise TypeError("iteration over a 0-d array")
         return (self[i] for i in range(len(self)))
-
-    def __repr__(self):
-        return repr(self._array)
-
-    def __str__(self):
-        return str(self._array)
-
-    def __format__(self, spec):
-        return format(self._array, spec)
 
     def __reduce__(self):
         return to_current, (self.get(),)
@@ -78,11 +67,10 @@ class ndarray:
         """A copy on the current device."""
         return to_current(self, order)
 
-    def __copy__(self):
+    def __deepcopy__(self, memo=None):
         return self.copy()
 
-    def __deepcopy__(self, memo):
-        return self.copy()
+    __copy__ = __deepcopy__
 
     # -------------------------------------------------------------------------- to and from NumPy
 
@@ -124,32 +112,6 @@ class ndarray:
 
     def tobytes(self, order="C"):
         return self.get().tobytes(order)
-
-    def __bool__(self):
-        return bool(self.get())
-
-    def __int__(self):
-        return int(self.get())
-
-    def __float__(self):
-        return float(self.get())
-
-    def __complex__(self):
-        return complex(self.get())
-
-
-@dataclass(frozen=True)
-class Flags:
-    c_contiguous: bool
-    f_contiguous: bool
-    owndata: bool
-
-
-@dataclass(frozen=True)
-class MemoryPointer:
-    ptr: int
-    mem: device.Memory
-    device: device.Device
 
 
 def device_name(x):
@@ -259,6 +221,8 @@ def to_current(x, order="C"):
 
 # ------------------------------------------------------------------------------ methods and operators
 
+FUNCTIONS = len, repr, str, format  # of the array
+CONVERSIONS = bool, int, float, complex  # of its values, which the host must wait for
 ATTRIBUTES = "dtype itemsize nbytes ndim shape size strides"
 VIEWS = "T mT imag real"
 METHODS = """
@@ -271,7 +235,7 @@ IN_PLACE = "add sub mul truediv floordiv mod pow and or xor lshift rshift"  # Cu
 COMPARISONS = "lt le eq ne ge gt"
 
 
-def _function(name):
+def _operator(name):
     """The function of Python's operator: `+` for add."""
     return divmod if name == "divmod" else getattr(operator, f"__{name}__")
 
@@ -284,6 +248,10 @@ def _delegate(function, swap=False):
     return method
 
 
+for _function in FUNCTIONS:
+    setattr(ndarray, f"__{_function.__name__}__", lambda self, *args, f=_function: f(self._array, *args))
+for _function in CONVERSIONS:
+    setattr(ndarray, f"__{_function.__name__}__", lambda self, f=_function: f(self.get()))
 for _name in ATTRIBUTES.split():
     setattr(ndarray, _name, property(lambda self, get=operator.attrgetter(_name): get(self._array)))
 for _name in VIEWS.split():
@@ -291,8 +259,8 @@ for _name in VIEWS.split():
 for _name in METHODS.split():
     setattr(ndarray, _name, _delegate(getattr(np.ndarray, _name)))
 for _name in (UNARY + " " + BINARY + " " + COMPARISONS).split():
-    setattr(ndarray, f"__{_name}__", _delegate(_function(_name)))
+    setattr(ndarray, f"__{_name}__", _delegate(_operator(_name)))
 for _name in BINARY.split():
-    setattr(ndarray, f"__r{_name}__", _delegate(_function(_name), swap=True))
+    setattr(ndarray, f"__r{_name}__", _delegate(_operator(_name), swap=True))
 for _name in IN_PLACE.split():
-    setattr(ndarray, f"__i{_name}__", _delegate(_function(f"i{_name}")))
+    setattr(ndarray, f"__i{_name}__", _delegate(_operator(f"i{_name}")))

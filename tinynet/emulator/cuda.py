@@ -8,7 +8,7 @@ from tinynet.emulator.streams import Event, Stream, get_current_stream
 
 
 class Namespace:
-    """A stand-in for a module. It names itself when an attribute is missing."""
+    """A stand-in for a module, with a clear error for names that it lacks."""
 
     def __init__(self, name, **members):
         self.__name__ = name
@@ -30,15 +30,11 @@ def alloc_pinned_memory(size):
     return memory
 
 
-def _can_access_peer(device_id, peer):
-    return int(device_id != peer)
-
-
 runtime = Namespace(
     "cuda.runtime",
     getDeviceCount=lambda: device.COUNT,
     getDevice=device.current,
-    deviceCanAccessPeer=_can_access_peer,
+    deviceCanAccessPeer=lambda device_id, peer: int(device_id != peer),
     CUDARuntimeError=device.CUDARuntimeError,
 )
 memory = Namespace("cuda.memory", OutOfMemoryError=device.OutOfMemoryError, MemoryPool=MemoryPool)

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 from tinynet.emulator import races
 
@@ -11,7 +12,7 @@ MEMORY = 16 * 2**30  # bytes per device; nominal, since the memory is the comput
 ALLOCATION_UNIT = 512  # bytes; CuPy's pool allocates multiples of it
 
 _local = threading.local()  # .current: as in CUDA, each thread has its own
-_lock = threading.RLock()  # of all statistics; reentrant, since an array may be freed while this thread holds it
+_lock = threading.RLock()  # of the statistics; reentrant, since an array may be freed while this thread holds it
 
 
 class CUDARuntimeError(RuntimeError):
@@ -84,14 +85,8 @@ def round_up(size):
     return -(-size // ALLOCATION_UNIT) * ALLOCATION_UNIT
 
 
-class MemoryStatistics:
-    """Bytes on one device. used: in arrays. total: the largest `used` since free_all_blocks. limit: 0 for none."""
-
-    def __init__(self):
-        self.used = self.total = self.limit = 0
-
-
-_statistics = [MemoryStatistics() for _ in range(COUNT)]
+# Bytes on each device. used: in arrays; total: the largest `used` since free_all_blocks; limit: 0 for none.
+_statistics = [SimpleNamespace(used=0, total=0, limit=0) for _ in range(COUNT)]
 
 
 class MemoryPool:

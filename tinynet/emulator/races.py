@@ -29,7 +29,7 @@ class Timeline:
     def __init__(self, name, device_id=None):
         self.name, self.device_id = name, device_id
         self.clock = Counter()  # {timeline: n}: its first n operations are done when the next one here begins
-        self.freed = Counter()  # the same, for what was done with memory that this stream's pool has got back
+        self.freed = Counter()  # likewise, what was done with memory before it went back to this stream's pool
         Timeline.every.add(self)
 
     def wait(self, clock):

@@ -59,7 +59,7 @@ def runtime():
 def load(text, flags, original):
     """The library made from a translated .cu file."""
     path = runtime()._name
-    link = [path, f"-Wl,-rpath,{os.path.dirname(path)}"] if MACOS else []  # whose linker must know where
+    link = [path, f"-Wl,-rpath,{os.path.dirname(path)}"] if MACOS else []  # the linker must know where
     flags = [*compiler.FLAGS, *flags, "-shared", *link]
     return ctypes.CDLL(str(compiler.build("library.so", text, flags, original)))
 

@@ -101,16 +101,13 @@ def shared(match):
     found = [DECLARATOR.fullmatch(text) for text in (first, *others)]
     if not all(found):
         return match[0]  # for the compiler to complain about
-    make = dynamic_declarator if dynamic else static_declarator
-    return f"{found[0]['type']}{', '.join(make(one['name'], one['extents']) for one in found)};"
+    return f"{found[0]['type']}{', '.join(declarator(one['name'], one['extents'], dynamic) for one in found)};"
 
 
-def static_declarator(name, extents):
+def declarator(name, extents, dynamic):
+    if dynamic:  # [][8] becomes a pointer to rows of 8
+        return f"(*{name}){extents.partition(']')[2]} = emulator::dynamic_shared()"
     return f"(&{name}){extents} = emulator::shared([] {{}})"
-
-
-def dynamic_declarator(name, extents):  # [][8], a pointer to rows of 8
-    return f"(*{name}){extents.partition(']')[2]} = emulator::dynamic_shared()"
 
 
 def split_at_commas(text):

@@ -206,7 +206,7 @@ TILES = {
     ],
 }
 MAX_SPLITS = 128
-OVERHEAD = 20  # of a tile, in terms: loading its first operands and writing its sums take as long as summing so many
+OVERHEAD = 20  # per tile, in terms: loading the first operands and writing the sums take as long as this many terms
 STALL = 0.4  # fraction of time a lone block stalls on memory
 TRAFFIC = 200  # elements of partial sums that are written and read back in the time a warp issues one instruction
 

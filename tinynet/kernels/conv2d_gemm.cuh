@@ -6,11 +6,11 @@
 //                 +--------------+            barrier
 //                 |      b       | TILE_K     fetch 1 .......... global memory -> registers; this takes long,
 //                 +--------------+            multiply buffer 0    so the product is computed meanwhile
-//      +---+      +--------------+            store 1 into buffer 1, which nobody is reading now
+//      +---+      +--------------+            store 1 into buffer 1, which no thread is reading
 //   ^  |   |      |              |            barrier
 // TILE |   |      |              |            fetch 2
 //  _M  | a |      |     sums     |            multiply buffer 1
-//   |  |   |      |              |            store 2 into buffer 0, which nobody reads any more
+//   |  |   |      |              |            store 2 into buffer 0, which no thread reads any more
 //   v  |   |      |              |            barrier
 //      +---+      +--------------+            ...
 //      TILE_K

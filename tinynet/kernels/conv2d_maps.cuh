@@ -19,7 +19,7 @@
 
 enum {
     OFFSET,  // from the window's first tap to this one, in elements
-    ROW,     // the same in rows; NOWHERE in the padding behind the last tap
+    ROW,     // the same in rows; NOWHERE in the padding after the last tap
     COLUMN,  // and in columns
     WEIGHT,  // index of this tap's weight in the filter of m = 0; -1 in the padding
 };

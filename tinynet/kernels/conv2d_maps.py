@@ -13,7 +13,7 @@ import numpy as np
 from tinynet.kernels.loader import ceil_div
 
 TILE_N, TILE_K = 128, 8  # as in conv2d_gemm.cuh
-NOWHERE = -(2**30)  # as in conv2d_maps.cuh, like the struct:
+NOWHERE = -(2**30)  # this and the struct are as in conv2d_maps.cuh
 STRUCT = np.dtype([
     ("image", np.int32, 3), ("PQ", np.int32, 2), ("stride", np.int32, 2), ("origin", np.int32, 2),
     ("out", np.int32, 3), ("out_stride", np.int32, 2), ("out_origin", np.int32, 2),

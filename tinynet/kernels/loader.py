@@ -21,7 +21,7 @@ LARGEST = 2**31 - 1  # elements of an array: the kernels compute indices with 32
 
 
 class KernelError(RuntimeError):
-    """A .cu file does not compile. Says what the compiler said, with the file's own line numbers."""
+    """A .cu file that does not compile, with the compiler's message and the file's own line numbers."""
 
 
 def kernel(like, file, name, **defines):
