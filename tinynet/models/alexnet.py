@@ -21,7 +21,7 @@ see each other's channels only in conv3 and in the fully connected layers:
 Images of 224 x 224 give conv1 55 x 55 output positions. The 2012 code found them by rounding up; here a padding of
 2 does, as in PyTorch's AlexNet.
 
-The file has two halves: figure_2 is the network, place puts it on devices.
+The file has two halves: figure_2 is the network, place_on_devices puts it on devices.
 """
 
 from typing import NamedTuple
@@ -108,12 +108,12 @@ def sizes(classes, groups=2, width=1.0, image_size=224):
 class AlexNet(nn.Module):
     """images (N, 3, size, size) -> logits (N, classes), on devices[0].
 
-    classes: number of outputs. devices: one or more, of one kind; each holds groups / len(devices) channel groups, or
-    len(devices) / groups of them share a group: one number must divide the other, and the number of devices the
-    outputs of each layer. width: multiplies the outputs of all layers but fc8 (1.0: the paper's 60,965,224 parameters
-    at 1000 classes). image_size: of the square crops. recipe: a Recipe; sets LRN's constants and the initial weights,
-    which are drawn from the generator that tinynet.manual_seed seeds and do not depend on the number of devices.
-    dropout: probability in fc6 and fc7. split_fc8: over the devices, like fc6 and fc7; else it is whole on devices[0].
+    classes: number of outputs. devices: one or more, of one kind. Their number must divide groups, or be a multiple of
+    it (then several devices share a group), and divide the outputs of every layer. width: multiplies the outputs of
+    all layers but fc8 (1.0: the paper's 60,965,224 parameters at 1000 classes). image_size: of the square crops. recipe:
+    a Recipe; sets LRN's constants and the initial weights, which are drawn from the generator that tinynet.manual_seed
+    seeds and do not depend on the number of devices. dropout: probability in fc6 and fc7. split_fc8: over the devices,
+    like fc6 and fc7; else it is whole on devices[0].
 
     layers: [(name, module)] in order; modules take and return lists, one tensor per device. Raises ValueError.
     """
@@ -124,7 +124,7 @@ class AlexNet(nn.Module):
         self.arguments = dict(classes=classes, devices=devices, groups=groups, width=width, image_size=image_size,
                               recipe=recipe, dropout=dropout, split_fc8=split_fc8)
         layers = widened(figure_2(classes), width, groups)
-        self.layers = place(layers, self.devices, groups, image_size, recipe, dropout, split_fc8)
+        self.layers = place_on_devices(layers, self.devices, groups, image_size, recipe, dropout, split_fc8)
         for name, module in self.layers:
             setattr(self, name, module)  # where Module finds the parameters
         shapes = {name: whole_shape(parts) for name, parts in self.named_arrays()}
@@ -170,38 +170,58 @@ class DropoutOf2012(nn.Dropout):
 # ---------------------------------------------------------------------------- placement on devices
 
 
-def place(layers, devices, groups, image_size, recipe, dropout, split_fc8):
-    """[(name, module)]: each layer with one part per device, and before it the exchange that it needs.
-
-    A layer that sees all channels needs an all_gather; a grouped one only where several devices share a group. Where
-    one device has several groups, its part is a grouped convolution. fc8, if it is whole, needs all of fc7 on the first
-    device; if it is split, its logits are gathered there.
-    """
+def place_on_devices(layers, devices, groups, image_size, recipe, dropout, split_fc8):
+    """[(name, module)]: each layer with one part per device, and before it the exchange that it needs."""
     check_devices("AlexNet", devices)
     n, placed = len(devices), []
     if groups % n and n % groups:
         raise ValueError(f"AlexNet: {n} devices cannot share groups={groups} evenly")
-    own_groups, sharers = max(groups // n, 1), max(n // groups, 1)  # groups per device, devices per group
+    groups_per_device, devices_per_group = max(groups // n, 1), max(n // groups, 1)
     for layer, C, _ in walk(layers, image_size):
-        on = devices if layer.name != "fc8" or split_fc8 else devices[:1]
+        on = devices[:1] if layer.name == "fc8" and not split_fc8 else devices
         if layer.K % len(on):
             raise ValueError(f"AlexNet: {n} devices cannot share the {layer.K} outputs of {layer.name} evenly")
-        if layer.K and placed and (sharers if layer.grouped else n) > 1:  # conv1 sees the image, which all have
-            whole = AllGatherChannels(sharers if layer.grouped else None)
-            exchange = ("all_gather", whole) if on == devices else ("gather", GatherChannels(devices[0]))
-            placed.append((exchange[0] + layer.name[-1], exchange[1]))
-        sees = C // groups * own_groups if layer.grouped else C
-        parts = [part(layer, sees, layer.K // len(on), own_groups, recipe, dropout).to(device) for device in on]
-        if layer.kind == "lrn" and sharers > 1 and C // n < parts[0].size // 2:
-            raise ValueError(f"AlexNet: {layer.name} borrows {parts[0].size // 2} channels from a neighbor, and {n} "
-                             f"devices have {C // n} each: more width, or fewer devices")
-        together = {"dropout": ShardedDropout, "lrn": lambda parts: ShardedNorm(parts, sharers)}
-        placed.append((layer.name, together.get(layer.kind, Sharded)(parts)))
-    return placed if on == devices[:1] else [*placed, ("gather_logits", GatherChannels(devices[0]))]
+        if layer.K and layer.name != "conv1":  # conv1 sees the image, which all have
+            placed += exchange_before(layer, devices, on, devices_per_group)
+        sees = C // groups * groups_per_device if layer.grouped else C
+        K = layer.K // len(on)
+        parts = [make_module(layer, sees, K, groups_per_device, recipe, dropout).to(device) for device in on]
+        if layer.kind == "dropout":
+            module = ShardedDropout(parts)
+        elif layer.kind == "lrn":
+            check_neighbors(layer.name, parts[0].size // 2, C // n, n, devices_per_group)
+            module = ShardedNorm(parts, devices_per_group)
+        else:
+            module = Sharded(parts)
+        placed.append((layer.name, module))
+    if split_fc8 and n > 1:
+        placed.append(("gather_logits", GatherChannels(devices[0])))
+    return placed
 
 
-def part(layer, C, K, groups, recipe, dropout):
-    """A layer's module on one device, which sees C channels, has `groups` groups and computes K outputs."""
+def exchange_before(layer, devices, on, devices_per_group):
+    """[(name, module)] for what a layer with weights needs from other devices, or []. on: the devices that compute it.
+
+    A layer that sees all channels needs an all_gather; a grouped one only where several devices share a group. fc8, if
+    it is whole, needs all of fc7 on the first device.
+    """
+    if layer.grouped:
+        return [(f"all_gather{layer.name[-1]}", AllGatherChannels(devices_per_group))] if devices_per_group > 1 else []
+    if len(devices) == 1:
+        return []
+    if on == devices:
+        return [(f"all_gather{layer.name[-1]}", AllGatherChannels())]
+    return [(f"gather{layer.name[-1]}", GatherChannels(devices[0]))]
+
+
+def check_neighbors(name, borrowed, own, n, devices_per_group):
+    if devices_per_group > 1 and own < borrowed:
+        raise ValueError(f"AlexNet: {name} borrows {borrowed} channels from a neighbor, and {n} devices have {own} each: "
+                         "more width, or fewer devices")
+
+
+def make_module(layer, C, K, groups, recipe, dropout):
+    """A layer's part on one device, which sees C channels, has `groups` groups and computes K outputs."""
     window = layer.kernel, layer.stride, layer.padding
     match layer.kind:
         case "conv":
