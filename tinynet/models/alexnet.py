@@ -110,8 +110,8 @@ class AlexNet(nn.Module):
 
     classes: number of outputs. devices: one or more, of one kind. Their number must divide groups, or be a multiple of
     it (then several devices share a group), and divide the outputs of every layer. width: multiplies the outputs of
-    all layers but fc8 (1.0: the paper's 60,965,224 parameters at 1000 classes). image_size: of the square crops. recipe:
-    a Recipe; sets LRN's constants and the initial weights, which are drawn from the generator that tinynet.manual_seed
+    all layers but fc8 (1.0: the paper's 60,965,224 parameters at 1000 classes). image_size: of the square crops.
+    recipe: a Recipe; sets LRN's constants and the initial weights, which are drawn from the generator that tinynet.manual_seed
     seeds and do not depend on the number of devices. dropout: probability in fc6 and fc7. split_fc8: over the devices,
     like fc6 and fc7; else it is whole on devices[0].
 
@@ -216,8 +216,8 @@ def exchange_before(layer, devices, on, devices_per_group):
 
 def check_neighbors(name, borrowed, own, n, devices_per_group):
     if devices_per_group > 1 and own < borrowed:
-        raise ValueError(f"AlexNet: {name} borrows {borrowed} channels from a neighbor, and {n} devices have {own} each: "
-                         "more width, or fewer devices")
+        have = f"{n} devices have {own} each: more width, or fewer devices"
+        raise ValueError(f"AlexNet: {name} borrows {borrowed} channels from a neighbor, and {have}")
 
 
 def make_module(layer, C, K, groups, recipe, dropout):
