@@ -111,9 +111,9 @@ class AlexNet(nn.Module):
     classes: number of outputs. devices: one or more, of one kind. Their number must divide groups, or be a multiple of
     it (then several devices share a group), and divide the outputs of every layer. width: multiplies the outputs of
     all layers but fc8 (1.0: the paper's 60,965,224 parameters at 1000 classes). image_size: of the square crops.
-    recipe: a Recipe; sets LRN's constants and the initial weights, which are drawn from the generator that tinynet.manual_seed
-    seeds and do not depend on the number of devices. dropout: probability in fc6 and fc7. split_fc8: over the devices,
-    like fc6 and fc7; else it is whole on devices[0].
+    recipe: a Recipe; sets LRN's constants and the initial weights, which are drawn from the generator that
+    tinynet.manual_seed seeds and do not depend on the number of devices. dropout: probability in fc6 and fc7.
+    split_fc8: over the devices, like fc6 and fc7; else it is whole on devices[0].
 
     layers: [(name, module)] in order; modules take and return lists, one tensor per device. Raises ValueError.
     """
