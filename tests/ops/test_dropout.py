@@ -63,7 +63,7 @@ def test_a_part_gets_its_part_of_the_mask(rng, device):
     np.testing.assert_array_equal(dropped(x[:, 1:3], columns=20, first_column=5), whole[:, 1:3])
     np.testing.assert_array_equal(dropped(x[4:, 3:], columns=20, first_column=15, first_row=4), whole[4:, 3:])
     assert dropped(x[:0], first_row=3).shape == (0, 4, 5)
-    with pytest.raises(ValueError, match=r"dropout: 10 columns from column 15 on, of rows of 20 from row 0 on, do not"):
+    with pytest.raises(ValueError, match=r"dropout: 10 columns from column 15 on, in rows of 20 from row 0 on, do not"):
         dropped(x[:, 1:3], columns=20, first_column=15)
 
 
@@ -79,5 +79,5 @@ def test_the_layer_knows_its_first_image(rng):
 
 @pytest.mark.parametrize("p", [-0.1, 1.5])
 def test_bad_p_is_named(p):
-    with pytest.raises(ValueError, match=f"dropout: p must be a probability from 0 to 1, got {p}"):
+    with pytest.raises(ValueError, match=f"dropout: p must be from 0 to 1, got {p}"):
         F.dropout(tinynet.tensor([1.0]), p)
