@@ -16,26 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinynet.autograd import FLOATS, Tensor
 from tinynet.backend import workspace
-
-
-def pair(op, argument, value, least):
-    """An int, or a pair of ints, each at least `least`, as a pair (height first)."""
-    both = value if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in both):
-        raise ValueError(f"{op}: {argument} must be an integer of at least {least}, or two, got {value!r}")
-    return int(both[0]), int(both[1])
-
-
-def check_image(op, input):
-    """Raise unless the tensor `input` is a batch of images: floating, (N, C, H, W)."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{op}: input must be a tinynet.Tensor, got {type(input).__name__}")
-    if input.ndim != 4:
-        raise ValueError(f"{op}: input must be (N, C, H, W), got shape {input.shape}")
-    if input.dtype not in FLOATS:
-        raise TypeError(f"{op}: input must be float32 or float64, got {input.dtype}")
 
 
 def output_size(size, kernel, stride, padding, dilation, ceil_mode=False):

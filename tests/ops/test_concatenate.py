@@ -92,7 +92,7 @@ X = tinynet.tensor(np.ones((2, 3)))
         ("concatenate", (X, X), 2, ValueError, "dim must be between -2 and 1, got 2"),
         ("concatenate", (tinynet.tensor(1.0),), 0, ValueError, r"dim is 0, .* shape \(\) has no axes"),
         ("concatenate", (X, tinynet.tensor([[1]])), 0, TypeError, "input 0 is float64 but input 1 is int64"),
-        ("concatenate", (X, np.ones((2, 3))), 0, TypeError, r"input 1 must be a tinynet.Tensor, got ndarray"),
+        ("concatenate", (X, np.ones((2, 3))), 0, TypeError, r"tensors\[1\] must be a tinynet.Tensor, got ndarray"),
         (
             "stack", (X, tinynet.tensor(np.ones((1, 3)))), 0, ValueError,
             r"input 0 has shape \(2, 3\) but input 1 \(1, 3\)",
@@ -100,7 +100,7 @@ X = tinynet.tensor(np.ones((2, 3)))
         ("stack", [], 0, ValueError, "tensors is empty"),
         ("stack", (X, X), 3, ValueError, "dim must be between -3 and 2, got 3"),
         ("stack", (X, X > 0), 0, TypeError, "input 0 is float64 but input 1 is bool"),
-        ("stack", (1.0, 2.0), 0, TypeError, r"input 0 must be a tinynet.Tensor, got float"),
+        ("stack", (1.0, 2.0), 0, TypeError, r"tensors\[0\] must be a tinynet.Tensor, got float"),
     ],
 )
 def test_bad_tensors(name, tensors, dim, error, message):

@@ -162,7 +162,7 @@ def test_only_the_target_learns(rng):
 @pytest.mark.parametrize(
     "target, how, error, message",
     [
-        (np.array([1, 2, 3, 4]), dict(label_smoothing=1.5), ValueError, "label_smoothing must be 0 to 1, got 1.5"),
+        (np.array([1, 2, 3, 4]), dict(label_smoothing=1.5), ValueError, "label_smoothing must be from 0 to 1, got 1.5"),
         (np.zeros(4), {}, ValueError, r"target holds probabilities .* \(4, 10\), got \(4,\)"),
         (np.zeros((4, 10)), dict(ignore_index=3), ValueError, "ignore_index=3 means nothing for probabilities"),
         (np.zeros((4, 10), "f4"), {}, TypeError, "target is float32 but input is float64"),

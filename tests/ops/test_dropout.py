@@ -79,5 +79,5 @@ def test_the_layer_knows_its_first_image(rng):
 
 @pytest.mark.parametrize("p", [-0.1, 1.5])
 def test_bad_p_is_named(p):
-    with pytest.raises(ValueError, match=f"dropout: p must be a probability from 0 to 1, got {p}"):
+    with pytest.raises(ValueError, match=f"dropout: p must be from 0 to 1, got {p}"):
         F.dropout(tinynet.tensor([1.0]), p)

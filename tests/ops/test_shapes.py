@@ -120,7 +120,7 @@ def test_reshape_is_a_view():
             for dims in ((0,), (0, 0), (0, 1, 1), ())
         ),
         ("permute", (2, 3), ((0, 2),), ValueError, "dims must be between -2 and 1, got 2"),
-        ("permute", (2, 3), ("01",), TypeError, "dims must be an integer, got str"),
+        ("permute", (2, 3), ("01",), TypeError, "dims must be (an integer, got str|a tuple of integers, got '01')"),
         ("transpose", (2, 3), (2, 0), ValueError, "dim0 must be between -2 and 1, got 2"),
         ("transpose", (2, 3), (0, -3), ValueError, "dim1 must be between -2 and 1, got -3"),
         ("transpose", (2, 3), (0, 1.0), TypeError, "dim1 must be an integer, got float"),
@@ -142,8 +142,7 @@ def test_T_of_what_is_not_a_matrix():
     "name, arguments", [("reshape", ((1,),)), ("flatten", ()), ("permute", ((1, 0),)), ("transpose", (0, 1))]
 )
 def test_not_a_tensor(name, arguments):
-    raised_by = "reshape" if name == "flatten" else name
     for value in NOT_TENSORS:
-        message = f"^{raised_by}: input must be a tinynet.Tensor, got {type(value).__name__}"
+        message = f"^{name}: input must be a tinynet.Tensor, got {type(value).__name__}"
         with pytest.raises(TypeError, match=message):
             getattr(F, name)(value, *arguments)

@@ -11,8 +11,12 @@ import numpy as np
 import tinynet.functional as F
 from tinynet.nn import init
 from tinynet.nn.module import Module, Parameter
+from tinynet.ops.adaptive_avg_pool2d import fill_in
+from tinynet.ops.dims import flag, fraction, integer, number, pair
 from tinynet.ops.dropout import MaskSlice
-from tinynet.windows import pair
+from tinynet.ops.local_response_norm import check_constants
+from tinynet.ops.reduction import check_reduction
+from tinynet.ops.targets import array_in
 
 
 def new_parameter(*shape):
@@ -27,8 +31,17 @@ def initialize(weight, bias):
         init.uniform_(bias, -bound, bound)
 
 
+def check_moves(layer, **arguments):
+    """Raise unless each argument's value is an int of at least `least`, or two. arguments: name=(value, least)."""
+    for argument, (value, least) in arguments.items():
+        pair(layer, argument, value, least)
+
+
 class Linear(Module):
     def __init__(self, in_features, out_features, bias=True):
+        for argument, value in (("in_features", in_features), ("out_features", out_features)):
+            integer("Linear", argument, value, 1)
+        flag("Linear", "bias", bias)
         self.weight = new_parameter(out_features, in_features)  # (K, C)
         self.bias = new_parameter(out_features) if bias else None
         initialize(self.weight, self.bias)
@@ -45,7 +58,11 @@ class Conv2d(Module):
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True
     ):
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        for argument, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+            integer("Conv2d", argument, value, 1)
+        check_moves("Conv2d", stride=(stride, 1), padding=(padding, 0), dilation=(dilation, 1))
+        flag("Conv2d", "bias", bias)
+        if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"Conv2d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
             )
@@ -75,7 +92,7 @@ class ReLU(Module):
 
 class LeakyReLU(Module):
     def __init__(self, negative_slope=0.01):
-        self.negative_slope = negative_slope
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x):
         return F.leaky_relu(x, self.negative_slope)
@@ -96,7 +113,7 @@ class Tanh(Module):
 
 class Softmax(Module):
     def __init__(self, dim):
-        self.dim = dim
+        self.dim = integer("Softmax", "dim", dim)
 
     def forward(self, x):
         return F.softmax(x, self.dim)
@@ -107,7 +124,7 @@ class Softmax(Module):
 
 class LogSoftmax(Module):
     def __init__(self, dim):
-        self.dim = dim
+        self.dim = integer("LogSoftmax", "dim", dim)
 
     def forward(self, x):
         return F.log_softmax(x, self.dim)
@@ -118,6 +135,9 @@ class LogSoftmax(Module):
 
 class MaxPool2d(Module):
     def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+        moves = dict(kernel_size=(kernel_size, 1), padding=(padding, 0), dilation=(dilation, 1))
+        check_moves("MaxPool2d", **moves, **({} if stride is None else dict(stride=(stride, 1))))
+        flag("MaxPool2d", "ceil_mode", ceil_mode)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.dilation, self.ceil_mode = dilation, ceil_mode
 
@@ -133,6 +153,10 @@ class MaxPool2d(Module):
 
 class AvgPool2d(Module):
     def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+        moves = dict(kernel_size=(kernel_size, 1), padding=(padding, 0))
+        check_moves("AvgPool2d", **moves, **({} if stride is None else dict(stride=(stride, 1))))
+        flag("AvgPool2d", "ceil_mode", ceil_mode)
+        flag("AvgPool2d", "count_include_pad", count_include_pad)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
@@ -148,6 +172,7 @@ class AvgPool2d(Module):
 
 class AdaptiveAvgPool2d(Module):
     def __init__(self, output_size):
+        fill_in("AdaptiveAvgPool2d", output_size, (1, 1))
         self.output_size = output_size
 
     def forward(self, x):  # (N, C, H, W) -> (N, C, P, Q)
@@ -159,6 +184,7 @@ class AdaptiveAvgPool2d(Module):
 
 class LocalResponseNorm(Module):
     def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0, groups=1):
+        check_constants("LocalResponseNorm", size, alpha, beta, k, groups)
         self.size, self.alpha, self.beta, self.k, self.groups = size, alpha, beta, k, groups
 
     def forward(self, x):  # (N, C, H, W)
@@ -172,7 +198,7 @@ class Dropout(Module):
     first_row = 0  # of a batch that is split over ranks: the number of the first image here (parallel.DataParallel)
 
     def __init__(self, p=0.5):
-        self.p = p
+        self.p = fraction("Dropout", "p", p)
 
     def forward(self, x, mask=None):  # mask: a MaskSlice, where x is a part of a larger activation
         return F.dropout(x, self.p, self.training, (mask or MaskSlice())._replace(first_row=self.first_row))
@@ -183,7 +209,8 @@ class Dropout(Module):
 
 class Flatten(Module):
     def __init__(self, start_dim=1, end_dim=-1):
-        self.start_dim, self.end_dim = start_dim, end_dim
+        self.start_dim = integer("Flatten", "start_dim", start_dim)
+        self.end_dim = integer("Flatten", "end_dim", end_dim)
 
     def forward(self, x):  # (N, d1, d2, ...) -> (N, d1 * d2 * ...)
         return F.flatten(x, self.start_dim, self.end_dim)
@@ -197,8 +224,17 @@ class Identity(Module):
         return x
 
 
+def check_loss(layer, weight, ignore_index, reduction):
+    if weight is not None:
+        array_in(layer, "weight", weight)
+    integer(layer, "ignore_index", ignore_index)
+    check_reduction(layer, reduction)
+
+
 class CrossEntropyLoss(Module):
     def __init__(self, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+        check_loss("CrossEntropyLoss", weight, ignore_index, reduction)
+        fraction("CrossEntropyLoss", "label_smoothing", label_smoothing)
         self.weight, self.ignore_index = weight, ignore_index
         self.reduction, self.label_smoothing = reduction, label_smoothing
 
@@ -208,6 +244,7 @@ class CrossEntropyLoss(Module):
 
 class NLLLoss(Module):
     def __init__(self, weight=None, ignore_index=-100, reduction="mean"):
+        check_loss("NLLLoss", weight, ignore_index, reduction)
         self.weight, self.ignore_index, self.reduction = weight, ignore_index, reduction
 
     def forward(self, input, target):
@@ -216,6 +253,7 @@ class NLLLoss(Module):
 
 class MSELoss(Module):
     def __init__(self, reduction="mean"):
+        check_reduction("MSELoss", reduction)
         self.reduction = reduction
 
     def forward(self, input, target):

@@ -16,8 +16,8 @@ The mean is linear: only the shape is saved.
 
 from tinynet.autograd import Function
 from tinynet.backend import array_module
+from tinynet.ops.dims import check_image, pair
 from tinynet.ops.pairwise_sum import pairwise_sum
-from tinynet.windows import check_image, pair
 
 
 class AdaptiveAvgPool2d(Function):
@@ -77,7 +77,11 @@ def adaptive_avg_pool2d(input, output_size):
     check_image("adaptive_avg_pool2d", input)
     if 0 in input.shape[2:]:
         raise ValueError(f"adaptive_avg_pool2d: input {input.shape} has images without pixels")
+    return AdaptiveAvgPool2d(fill_in("adaptive_avg_pool2d", output_size, input.shape[2:]))(input)
+
+
+def fill_in(op, output_size, image):
+    """(P, Q), with the sides of the image in place of None."""
     if isinstance(output_size, tuple | list) and len(output_size) == 2:
-        P, Q = output_size
-        output_size = input.shape[2] if P is None else P, input.shape[3] if Q is None else Q
-    return AdaptiveAvgPool2d(pair("adaptive_avg_pool2d", "output_size", output_size, 1))(input)
+        output_size = [side if size is None else size for size, side in zip(output_size, image, strict=True)]
+    return pair(op, "output_size", output_size, 1)

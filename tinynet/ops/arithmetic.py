@@ -24,7 +24,7 @@ import numpy as np
 
 from tinynet.autograd import FLOATS, Function, Tensor, plain_array, tensor
 from tinynet.backend import array_module, use_device
-from tinynet.ops.dims import number, require_floating
+from tinynet.ops.dims import check_fits, operand, refuse_bool, require_floating
 from tinynet.ops.pairwise_sum import pairwise_sum
 
 
@@ -64,6 +64,7 @@ class Add(Binary):
 
 class Sub(Binary):
     def value(self, x, z):
+        refuse_bool("sub", "input and other are", x, z)
         return x - z
 
     def dx(self, dy):
@@ -143,6 +144,7 @@ class Neg(Function):
     arguments = ("input",)
 
     def forward(self, x):
+        refuse_bool("neg", "input is", x)
         return -x
 
     def backward(self, dy):
@@ -206,13 +208,14 @@ def as_tensor(op, argument, value, like):
         )
     if hasattr(value, "dtype") and not isinstance(value, np.generic):
         return tensor(plain_array(f"{op}: {argument}", value))
-    value = number(op, argument, value)
+    value = operand(op, argument, value)
     if like.dtype in FLOATS:
         dtype = like.dtype
     elif isinstance(value, float):
         dtype = FLOATS[0]  # NumPy would say float64
     else:
         dtype = np.result_type(like.dtype, value)
+    check_fits(op, argument, value, np.dtype(dtype))
     with use_device(like.device):
         return Tensor(array_module(like.data).asarray(value, dtype))
 
@@ -257,7 +260,7 @@ def pow(input, exponent):
     Raises ValueError if shapes do not broadcast, TypeError if both hold integers.
     """
     if isinstance(exponent, int | float | np.generic) and isinstance(input, Tensor):
-        return PowScalar(number("pow", "exponent", exponent))(input)
+        return PowScalar(operand("pow", "exponent", exponent))(input)
     return Pow()(*operands("pow", input, exponent, "exponent"))
 
 

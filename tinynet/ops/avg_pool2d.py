@@ -22,7 +22,8 @@ import numpy as np
 from tinynet import kernels
 from tinynet.autograd import Function
 from tinynet.backend import on_gpu, parallel_for
-from tinynet.windows import Windows, check_image, pad_image, pair
+from tinynet.ops.dims import check_image, flag, pair
+from tinynet.windows import Windows, pad_image
 
 
 class AvgPool2d(Function):
@@ -101,7 +102,8 @@ def avg_pool2d(
             f"avg_pool2d: padding {padding} is more than half of a window of {kernel}; some "
             "windows would see only padding"
         )
-    windows = Windows(kernel, stride, padding, dilation=(1, 1), ceil_mode=ceil_mode)
+    count_include_pad = flag("avg_pool2d", "count_include_pad", count_include_pad)
+    windows = Windows(kernel, stride, padding, (1, 1), flag("avg_pool2d", "ceil_mode", ceil_mode))
     if min(windows.places(input.shape[2:])) < 1:
         raise ValueError(
             f"avg_pool2d: a window of {kernel} does not fit into an image of {input.shape[2:]} "

@@ -12,7 +12,7 @@ Saved: only whether x was inside. One byte per element, a quarter of x.
 
 from tinynet.autograd import FLOATS, Function, Tensor
 from tinynet.backend import array_module, elementwise
-from tinynet.ops.dims import number
+from tinynet.ops.dims import check_fits, operand, refuse_bool
 
 
 class Clip(Function):
@@ -22,10 +22,13 @@ class Clip(Function):
         self.low, self.high = low, high
 
     def forward(self, x):
+        refuse_bool("clip", "input is", x)
         xp, low, high = array_module(x), self.low, self.high
         for argument, bound in (("min", low), ("max", high)):
             if isinstance(bound, float) and x.dtype not in FLOATS:
                 raise TypeError(f"clip: {argument} is {bound}, but input holds {x.dtype}")
+            if bound is not None:
+                check_fits("clip", argument, bound, x.dtype)
         if self.needs_backward:
             inside = True if low is None else x >= low
             self.save(inside if high is None else inside & (x <= high))
@@ -52,8 +55,8 @@ def clip(input, min=None, max=None):
     """
     if min is None and max is None:
         raise ValueError("clip: give min, max or both")
-    min = None if min is None else number("clip", "min", min)
-    max = None if max is None else number("clip", "max", max)
+    min = None if min is None else operand("clip", "min", min)
+    max = None if max is None else operand("clip", "max", max)
     return Clip(min, max)(input)
 
 

@@ -13,7 +13,7 @@ import itertools
 
 from tinynet.autograd import Function
 from tinynet.backend import array_module
-from tinynet.ops.dims import normalize_axis
+from tinynet.ops.dims import check_tensors, normalize_axis
 
 
 class Concatenate(Function):
@@ -50,7 +50,4 @@ def concatenate(tensors, dim=0):
     Raises ValueError if there are none or their shapes differ along another axis, TypeError if their
     dtypes differ.
     """
-    tensors = tuple(tensors)
-    if not tensors:
-        raise ValueError("concatenate: tensors is empty")
-    return Concatenate(dim)(*tensors)
+    return Concatenate(dim)(*check_tensors("concatenate", tensors))

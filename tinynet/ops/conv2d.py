@@ -42,8 +42,9 @@ import numpy as np
 from tinynet import kernels
 from tinynet.autograd import Function
 from tinynet.backend import bounds, num_threads, on_gpu, parallel_for, workspace
+from tinynet.ops.dims import check_image, check_tensor, integer, pair, require_floating
 from tinynet.ops.pairwise_sum import pairwise_sum
-from tinynet.windows import check_image, col2im, im2col, output_size, pad_image, pair
+from tinynet.windows import col2im, im2col, output_size, pad_image
 
 
 class Conv2d(Function):
@@ -209,14 +210,17 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     Raises ValueError if the shapes do not match or no window fits, TypeError if the dtypes differ.
     """
     check_image("conv2d", input)
+    for argument, x in [("weight", weight)] + ([] if bias is None else [("bias", bias)]):
+        check_tensor("conv2d", argument, x)
+        require_floating("conv2d", argument, x)
     geometry = Geometry(
         pair("conv2d", "stride", stride, 1),
         pair("conv2d", "padding", padding, 0),
         pair("conv2d", "dilation", dilation, 1),
-        groups,
+        integer("conv2d", "groups", groups, 1),
     )
     C, K = input.shape[1], weight.shape[0] if weight.ndim == 4 else 0
-    if groups < 1 or C % groups or K % groups or weight.ndim != 4:
+    if C % groups or K % groups or weight.ndim != 4:
         raise ValueError(
             f"conv2d: weight must be (K, C/groups, R, S), and groups must divide both C and K; got "
             f"weight {weight.shape}, C={C} from input {input.shape}, groups={groups}"

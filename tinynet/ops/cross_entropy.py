@@ -34,6 +34,7 @@ import numpy as np
 from tinynet import kernels
 from tinynet.autograd import FLOATS, Function, Tensor, plain_array
 from tinynet.backend import array_module, on_gpu
+from tinynet.ops.dims import fraction, integer
 from tinynet.ops.log_softmax import log_probabilities
 from tinynet.ops.pairwise_sum import pairwise_sum
 from tinynet.ops.reduction import check_reduction, reduce, reduce_backward
@@ -166,8 +167,8 @@ def cross_entropy(
     """
     check_input("cross_entropy", input)
     check_reduction("cross_entropy", reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing must be 0 to 1, got {label_smoothing}")
+    fraction("cross_entropy", "label_smoothing", label_smoothing)
+    integer("cross_entropy", "ignore_index", ignore_index)
     weight = check_weight("cross_entropy", input, weight)
     if not hasattr(target, "dtype") or target.dtype not in FLOATS:
         target = check_classes("cross_entropy", input, target, ignore_index)

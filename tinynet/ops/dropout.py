@@ -24,6 +24,7 @@ from typing import NamedTuple
 from tinynet import kernels
 from tinynet.autograd import Function
 from tinynet.backend import generator, on_gpu
+from tinynet.ops.dims import check_tensor, flag, fraction, require_floating
 
 
 class MaskSlice(NamedTuple):
@@ -46,6 +47,7 @@ class Dropout(Function):
         self.p, self.mask = p, mask
 
     def forward(self, x):  # any shape, one row per image
+        require_floating("dropout", "input", x)
         return self.masked(x)
 
     def backward(self, dy):
@@ -73,9 +75,11 @@ def dropout(input, p=0.5, training=True, mask=None):
     input: any shape. training=False: the input itself. mask: a MaskSlice, for an input that is a part of a larger
     activation. Raises ValueError unless 0 <= p <= 1.
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p must be a probability from 0 to 1, got {p}")
-    if not training or p == 0:
+    check_tensor("dropout", "input", input)
+    fraction("dropout", "p", p)
+    mask = MaskSlice() if mask is None else mask
+    if not isinstance(mask, MaskSlice):
+        raise TypeError(f"dropout: mask must be a MaskSlice or None, got {type(mask).__name__}")
+    if not flag("dropout", "training", training) or p == 0:
         return input
-    mask = mask or MaskSlice()
     return Dropout(p, mask if mask.key is not None else mask._replace(key=draw_key()))(input)

@@ -16,7 +16,7 @@ import math
 
 from tinynet.autograd import Function
 from tinynet.backend import matmul
-from tinynet.ops.dims import require_floating
+from tinynet.ops.dims import check_tensor, require_floating
 from tinynet.ops.pairwise_sum import pairwise_sum
 
 
@@ -24,8 +24,6 @@ class Linear(Function):
     arguments = ("input", "weight", "bias")
 
     def forward(self, x, w, b=None):  # x: (..., C)  w: (K, C)  b: (K,)
-        for argument, a in zip(self.arguments, (x, w) if b is None else (x, w, b), strict=False):
-            require_floating("linear", argument, a)
         self.save(x, w)
         y = matmul(rows(x), w.T).reshape(*x.shape[:-1], len(w))  # (..., K)
         if b is not None:
@@ -52,6 +50,9 @@ def linear(input, weight, bias=None):
 
     Raises ValueError if the shapes do not match, TypeError if the dtypes differ.
     """
+    for argument, x in [("input", input), ("weight", weight)] + ([] if bias is None else [("bias", bias)]):
+        check_tensor("linear", argument, x)
+        require_floating("linear", argument, x)
     if weight.ndim != 2:
         raise ValueError(f"linear: weight must be (K, C), got shape {weight.shape}")
     K, C = weight.shape

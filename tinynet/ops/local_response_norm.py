@@ -33,7 +33,7 @@ import numpy as np
 from tinynet import kernels
 from tinynet.autograd import Function
 from tinynet.backend import on_gpu, parallel_for
-from tinynet.windows import check_image
+from tinynet.ops.dims import check_image, integer, number
 
 
 class LocalResponseNorm(Function):
@@ -104,6 +104,14 @@ def power(s, exponent):
     return np.reciprocal(root, out=root)
 
 
+def check_constants(op, size, alpha, beta, k, groups):
+    for argument, value in (("alpha", alpha), ("beta", beta), ("k", k)):
+        number(op, argument, value)
+    integer(op, "groups", groups, 1)
+    if integer(op, "size", size) < 1 or size % 2 == 0:
+        raise ValueError(f"{op}: size must be odd and positive, got {size}")
+
+
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, groups=1):
     """Divide each value by a power of the energy of `size` neighboring channels at the same pixel.
 
@@ -113,9 +121,8 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, groups=1):
     Raises ValueError if size is even or groups does not divide C.
     """
     check_image("local_response_norm", input)
-    if size < 1 or size % 2 == 0:
-        raise ValueError(f"local_response_norm: size must be odd and positive, got {size}")
-    if groups < 1 or input.shape[1] % groups:
+    check_constants("local_response_norm", size, alpha, beta, k, groups)
+    if input.shape[1] % groups:
         raise ValueError(
             f"local_response_norm: groups={groups} does not divide the {input.shape[1]} channels "
             f"of input {input.shape}"

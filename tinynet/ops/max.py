@@ -14,7 +14,7 @@ Saved: x and y. Comparing them again finds the maxima, without saving an array o
 """
 
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import normalize_axes
+from tinynet.ops.dims import flag, normalize_axes
 from tinynet.ops.mean import count
 
 
@@ -22,7 +22,7 @@ class Max(Function):
     arguments = ("input",)
 
     def __init__(self, dim, keepdim):
-        self.dim, self.keepdim = dim, keepdim
+        self.dim, self.keepdim = dim, flag(self.name, "keepdim", keepdim)
 
     def forward(self, x):
         self.axes = normalize_axes(self.name, self.dim, x.ndim)

@@ -21,7 +21,8 @@ import numpy as np
 from tinynet import kernels
 from tinynet.autograd import Function
 from tinynet.backend import array_module, blocks, on_gpu, parallel_for
-from tinynet.windows import Windows, check_image, pad_image, pair, strided_view
+from tinynet.ops.dims import check_image, flag, pair
+from tinynet.windows import Windows, pad_image, strided_view
 
 
 class MaxPool2d(Function):
@@ -161,7 +162,7 @@ def max_pool2d(
         kernel if stride is None else pair("max_pool2d", "stride", stride, 1),
         pair("max_pool2d", "padding", padding, 0),
         pair("max_pool2d", "dilation", dilation, 1),
-        ceil_mode,
+        flag("max_pool2d", "ceil_mode", ceil_mode),
     )
     for size, pad, step in zip(kernel, windows.padding, windows.dilation, strict=True):
         if 2 * pad > (size - 1) * step + 1:
@@ -174,4 +175,4 @@ def max_pool2d(
         raise ValueError(f"{what} does not fit into an image of {image} with padding {windows.padding}")
     if windows.see_only_padding(image):
         raise ValueError(f"{what} sees only padding, in an image of {image} with padding {windows.padding}")
-    return MaxPool2d(windows, return_indices)(input)
+    return MaxPool2d(windows, flag("max_pool2d", "return_indices", return_indices))(input)

@@ -13,7 +13,7 @@ saved.
 import math
 
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import normalize_axes, require_floating
+from tinynet.ops.dims import flag, normalize_axes, require_floating
 from tinynet.ops.pairwise_sum import pairwise_sum
 from tinynet.ops.sum import expand
 
@@ -22,7 +22,7 @@ class Mean(Function):
     arguments = ("input",)
 
     def __init__(self, dim, keepdim):
-        self.dim, self.keepdim = dim, keepdim
+        self.dim, self.keepdim = dim, flag(self.name, "keepdim", keepdim)
 
     def forward(self, x):
         require_floating("mean", "input", x)

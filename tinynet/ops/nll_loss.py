@@ -14,6 +14,7 @@ Saved: the targets' indices in x and their weights; not x.
 
 from tinynet.autograd import Function
 from tinynet.backend import array_module
+from tinynet.ops.dims import integer
 from tinynet.ops.reduction import check_reduction, reduce, reduce_backward
 from tinynet.ops.targets import check_classes, check_input, check_weight, locate
 
@@ -49,6 +50,7 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
     """
     check_input("nll_loss", input)
     check_reduction("nll_loss", reduction)
+    integer("nll_loss", "ignore_index", ignore_index)
     target = check_classes("nll_loss", input, target, ignore_index)
     weight = check_weight("nll_loss", input, weight)
     return NllLoss(target, weight, ignore_index, reduction)(input)

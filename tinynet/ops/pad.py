@@ -9,11 +9,9 @@ Backward.  The padding does not depend on x, so its dy is dropped:
 Only the bounds of the middle are saved.
 """
 
-import numpy as np
-
 from tinynet.autograd import FLOATS, Function
 from tinynet.backend import array_module
-from tinynet.ops.dims import number
+from tinynet.ops.dims import check_fits, is_integer, operand, shown
 
 
 class Pad(Function):
@@ -29,6 +27,7 @@ class Pad(Function):
             )
         if x.dtype not in FLOATS and not float(self.value).is_integer():
             raise TypeError(f"pad: value is {self.value}, but input holds {x.dtype}")
+        check_fits("pad", "value", self.value, x.dtype)
         widths = [(0, 0)] * x.ndim
         for axis in range(len(self.pad) // 2):  # from the last axis backwards
             widths[-1 - axis] = self.pad[2 * axis], self.pad[2 * axis + 1]
@@ -49,11 +48,11 @@ def pad(input, pad, mode="constant", value=0.0):
     two axes. Raises ValueError if mode is not "constant", or if pad has a negative width, an odd number
     of them or more pairs than input has axes; TypeError if input cannot hold value.
     """
-    if mode != "constant":
-        raise ValueError(f"pad: mode must be 'constant', got {mode!r}")
+    if not isinstance(mode, str) or mode != "constant":
+        raise ValueError(f"pad: mode must be 'constant', got {shown(mode)}")
     pad = tuple(pad) if isinstance(pad, tuple | list) else pad
-    if not isinstance(pad, tuple) or not all(isinstance(n, int | np.integer) for n in pad):
-        raise TypeError(f"pad: pad must be a tuple of integers, got {pad!r}")
+    if not isinstance(pad, tuple) or not all(map(is_integer, pad)):
+        raise TypeError(f"pad: pad must be a tuple of integers, got {shown(pad)}")
     if len(pad) % 2 or any(n < 0 for n in pad):
         raise ValueError(f"pad: pad must hold pairs of widths of 0 or more, got {pad}")
-    return Pad(pad, number("pad", "value", value))(input)
+    return Pad(pad, operand("pad", "value", value))(input)

@@ -11,7 +11,7 @@ No data moves: y is a view of x's memory with reordered strides. No array is sav
 """
 
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import normalize_axis
+from tinynet.ops.dims import normalize_axis, shown
 
 
 class Permute(Function):
@@ -38,6 +38,8 @@ def permute(input, dims):
 
     Raises ValueError unless dims names every axis once.
     """
+    if not isinstance(dims, tuple | list):
+        raise TypeError(f"permute: dims must be a tuple of integers, got {shown(dims)}")
     return Permute(tuple(dims))(input)
 
 

@@ -11,12 +11,14 @@ A loss then only multiplies its own slope by dl.
 
 import numpy as np
 
+from tinynet.ops.dims import shown
+
 REDUCTIONS = "none", "sum", "mean"
 
 
 def check_reduction(op, reduction):
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{op}: reduction must be one of {REDUCTIONS}, got {reduction!r}")
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+        raise ValueError(f"{op}: reduction must be one of {REDUCTIONS}, got {shown(reduction)}")
 
 
 def reduce(losses, reduction, count):

@@ -13,18 +13,22 @@ Saved: y, not x. y > 0 exactly where x > 0, so the output is enough. If the next
 (as a convolution or LRN does), that is y again, and ReLU costs no memory.
 """
 
-import numpy as np
-
 from tinynet import kernels
-from tinynet.autograd import Function
-from tinynet.backend import elementwise, gate, on_gpu
+from tinynet.autograd import FLOATS, Function
+from tinynet.backend import array_module, elementwise, gate, on_gpu
+from tinynet.ops.dims import refuse_bool
 
 
 class Relu(Function):
     arguments = ("input",)
 
     def forward(self, x):  # x: any shape
-        y = kernels.relu(x) if on_gpu(x) else elementwise(lambda y, x: np.maximum(x, 0, out=y), x)
+        refuse_bool("relu", "input is", x)
+        if on_gpu(x) and x.dtype in FLOATS:
+            y = kernels.relu(x)
+        else:
+            xp = array_module(x)
+            y = elementwise(lambda y, x: xp.maximum(x, 0, out=y), x)
         self.save(y)
         return y
 

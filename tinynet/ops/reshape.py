@@ -11,10 +11,8 @@ Only that shape is saved. Usually no data moves: y is a view of x's memory.
 
 import math
 
-import numpy as np
-
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import normalize_axis
+from tinynet.ops.dims import check_tensor, is_integer, normalize_axis, shown
 
 
 class Reshape(Function):
@@ -33,8 +31,8 @@ class Reshape(Function):
 
 def infer_shape(shape, x):
     """`shape` with -1, if it has one, replaced by the length that x's size implies."""
-    if not all([isinstance(n, int | np.integer) and n >= -1 for n in shape]):
-        raise ValueError(f"reshape: shape must hold lengths, at most one of them -1, got {shape}")
+    if not all([is_integer(n) and n >= -1 for n in shape]):
+        raise ValueError(f"reshape: shape must hold lengths, at most one of them -1, got {shown(shape)}")
     if shape.count(-1) > 1:
         raise ValueError(f"reshape: only one length may be -1, got {shape}")
     if -1 not in shape and math.prod(shape) == x.size:
@@ -60,7 +58,8 @@ def flatten(input, start_dim=0, end_dim=-1):
 
     A 0-d tensor gets one axis. Raises ValueError if input lacks an axis or start_dim comes after end_dim.
     """
-    if not isinstance(input, Tensor) or input.ndim == 0:
+    check_tensor("flatten", "input", input)
+    if input.ndim == 0:
         return reshape(input, (1,))
     start = normalize_axis("flatten", "start_dim", start_dim, input.ndim)
     end = normalize_axis("flatten", "end_dim", end_dim, input.ndim)

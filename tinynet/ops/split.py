@@ -11,11 +11,9 @@ So split is concatenate's transpose, and vice versa. The sections are views of x
 
 import itertools
 
-import numpy as np
-
 from tinynet.autograd import Function, Tensor
 from tinynet.backend import array_module
-from tinynet.ops.dims import normalize_axis
+from tinynet.ops.dims import is_integer, normalize_axis, shown
 
 
 class Split(Function):
@@ -37,8 +35,8 @@ class Split(Function):
 def section_edges(split_size, n):
     """Where the sections of range(n) begin, and n. split_size: the length of all but the last, or a list."""
     sizes = split_size if isinstance(split_size, tuple | list) else (split_size,)
-    if not all(isinstance(size, int | np.integer) for size in sizes):
-        raise TypeError(f"split: split_size must be an integer or a list of them, got {split_size!r}")
+    if not all(map(is_integer, sizes)):
+        raise TypeError(f"split: split_size must be an integer or a list of them, got {shown(split_size)}")
     if sizes is not split_size:
         if split_size < 1:
             raise ValueError(f"split: split_size must be at least 1, got {split_size}")

@@ -9,7 +9,7 @@ Every dx_k is a view of dy. No array is saved.
 
 from tinynet.autograd import Function
 from tinynet.backend import array_module
-from tinynet.ops.dims import normalize_axis
+from tinynet.ops.dims import check_tensors, normalize_axis
 
 
 class Stack(Function):
@@ -39,7 +39,4 @@ def stack(tensors, dim=0):
 
     Raises ValueError if there are none or their shapes differ, TypeError if their dtypes differ.
     """
-    tensors = tuple(tensors)
-    if not tensors:
-        raise ValueError("stack: tensors is empty")
-    return Stack(dim)(*tensors)
+    return Stack(dim)(*check_tensors("stack", tensors))

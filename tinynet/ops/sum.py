@@ -12,7 +12,7 @@ no copies: it returns a view that repeats dy. Only x's shape is saved.
 
 from tinynet.autograd import FLOATS, Function, Tensor
 from tinynet.backend import array_module
-from tinynet.ops.dims import keepdim_shape, normalize_axes
+from tinynet.ops.dims import flag, keepdim_shape, normalize_axes
 from tinynet.ops.pairwise_sum import pairwise_sum
 
 
@@ -20,7 +20,7 @@ class Sum(Function):
     arguments = ("input",)
 
     def __init__(self, dim, keepdim):
-        self.dim, self.keepdim = dim, keepdim
+        self.dim, self.keepdim = dim, flag(self.name, "keepdim", keepdim)
 
     def forward(self, x):
         self.shape, self.axes = x.shape, normalize_axes("sum", self.dim, x.ndim)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinynet.autograd import Tensor, plain_array
 from tinynet.backend import array_module, device_of, to_device, use_device
-from tinynet.ops.dims import require_floating
+from tinynet.ops.dims import check_tensor, require_floating
 
 
 class Positions(NamedTuple):
@@ -47,8 +47,7 @@ def flat_shape(shape):
 
 
 def check_input(op, input):
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{op}: input must be a tinynet.Tensor, got {type(input).__name__}")
+    check_tensor(op, "input", input)
     require_floating(op, "input", input)
     if input.ndim == 0:
         raise ValueError(f"{op}: input must be (C,) or (N, C, ...), got shape ()")
@@ -97,14 +96,17 @@ def check_weight(op, input, weight):
     return weight
 
 
-def constant(op, argument, value, input):
-    """The array in `value`; raises unless it is a tensor or array on input's device that needs no gradient."""
+def array_in(op, argument, value):
+    """The array in `value`, a tensor or an array."""
     array = value.data if isinstance(value, Tensor) else value
     if not hasattr(array, "dtype"):
-        raise TypeError(
-            f"{op}: {argument} must be a tensor or an array, got {type(value).__name__}"
-        )
-    array = plain_array(f"{op}: {argument}", array)
+        raise TypeError(f"{op}: {argument} must be a tensor or an array, got {type(value).__name__}")
+    return plain_array(f"{op}: {argument}", array)
+
+
+def constant(op, argument, value, input):
+    """The array in `value`; raises unless it is a tensor or array on input's device that needs no gradient."""
+    array = array_in(op, argument, value)
     if isinstance(value, Tensor) and value.requires_grad:
         raise ValueError(f"{op}: {argument} is a constant here, but it has requires_grad=True")
     if device_of(array) != input.device:

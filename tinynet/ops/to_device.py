@@ -9,6 +9,7 @@ Only the name of x's device is saved.
 
 from tinynet import backend
 from tinynet.autograd import Function, Tensor
+from tinynet.ops.dims import shown
 
 
 class ToDevice(Function):
@@ -31,7 +32,12 @@ def to_device(input, device):
 
     Raises ValueError if no device has that name, RuntimeError if it is a GPU that is not available.
     """
-    backend.check_device(device)
+    try:
+        backend.check_device(device)
+    except ValueError:
+        raise ValueError(
+            f"to_device: device must be 'cpu', 'cuda:<number>' or 'emu:<number>', got {shown(device)}"
+        ) from None
     if isinstance(input, Tensor) and input.device == device:
         return input
     return ToDevice(device)(input)

@@ -12,7 +12,7 @@ Saved: x, which usually exists anyway, and m, which is small; x - m would be one
 """
 
 from tinynet.autograd import Function, Tensor
-from tinynet.ops.dims import normalize_axes, number, require_floating
+from tinynet.ops.dims import flag, normalize_axes, number, require_floating
 from tinynet.ops.mean import count
 from tinynet.ops.pairwise_sum import pairwise_sum
 from tinynet.ops.sum import expand
@@ -22,7 +22,7 @@ class Var(Function):
     arguments = ("input",)
 
     def __init__(self, dim, correction, keepdim):
-        self.dim, self.keepdim = dim, keepdim
+        self.dim, self.keepdim = dim, flag("var", "keepdim", keepdim)
         self.correction = number("var", "correction", correction)
 
     def forward(self, x):
