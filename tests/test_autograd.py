@@ -197,6 +197,35 @@ def test_on_grad_ready_is_called_once_per_leaf_and_not_before_its_gradient_is_co
     assert then == {w: [9, 10]}
 
 
+@pytest.mark.parametrize("keep", [lambda x: x, lambda x: x.T, lambda x: x[:1]])
+def test_a_gradient_is_never_an_array_that_was_saved(keep):
+    """Whoever adds to .grad, such as the next backward, would change what was saved: here the input's own data."""
+    def forward(self, x):
+        self.save(keep(x))
+        self.whole = x
+        return x * x / 2
+
+    def backward(self, dy):
+        return self.whole
+
+    x = leaf(1.0, 2.0)
+    for twice in (1, 2):
+        Custom(forward, backward)(x).backward([1.0, 1.0])
+        assert not np.shares_memory(x.grad, x.data)
+        assert x.grad.tolist() == [twice, 2 * twice]
+        assert x.data.tolist() == [1, 2]
+    kept = np.array([3.0, 4.0])
+    x.grad = None
+
+    def save_another(self, x):
+        self.save(kept)
+        return x + 0
+
+    Custom(save_another, lambda self, dy: self.saved[0])(x).backward([1.0, 1.0])
+    x.grad += 1
+    assert kept.tolist() == [3, 4]
+
+
 @pytest.mark.parametrize("size", [1, 300_000])
 def test_gradients_of_many_threads_add_up_in_one_leaf(size):
     """NumPy releases Python's lock in the middle of grad += dx."""
@@ -327,6 +356,62 @@ def test_no_grad_as_a_decorator():
     assert not evaluate(x).requires_grad
     assert evaluate.__name__ == "evaluate"
     assert (x * 2.0).requires_grad, "a function that calls itself left the mode changed"
+
+
+def steps(x):
+    """A generator that tells, at each step, whether it records; what it is sent; and what is thrown into it."""
+    try:
+        sent = yield (x * 2.0).requires_grad
+        while sent != "end":
+            try:
+                sent = yield (x * 2.0).requires_grad, sent
+            except KeyError as error:
+                sent = error.args[0]
+        return (x * 2.0).requires_grad
+    finally:
+        seen_at_the_end.append((x * 2.0).requires_grad)
+
+
+seen_at_the_end = []
+
+
+def test_no_grad_as_a_decorator_covers_every_step_of_a_generator(torch):
+    for library, x in ((tinynet, leaf(1.0)), (torch, torch.ones(1, requires_grad=True))):
+        generator = library.no_grad()(steps)
+        assert generator.__doc__ == steps.__doc__
+        walk = generator(x)
+        assert next(walk) is False
+        assert (x * 2.0).requires_grad, "between its steps the caller records"
+        assert walk.send("a") == (False, "a")
+        assert walk.throw(KeyError("b")) == (False, "b")
+        with library.no_grad():
+            assert next(walk) == (False, None)
+        with pytest.raises(StopIteration) as stopped:
+            walk.send("end")
+        assert stopped.value.value is False
+        walk = generator(x)
+        next(walk)
+        walk.close()
+        walk = generator(x)
+        next(walk)
+        with pytest.raises(ZeroDivisionError):
+            walk.throw(ZeroDivisionError())
+        assert seen_at_the_end == [False] * 3
+        seen_at_the_end.clear()
+        assert (x * 2.0).requires_grad
+
+
+def test_no_grad_and_async_functions():
+    async def coroutine():
+        pass
+
+    async def generator():
+        yield
+
+    for function in (coroutine, generator):
+        for mode in (tinynet.no_grad, tinynet.detect_anomaly):
+            with pytest.raises(TypeError, match=rf"^{mode.__name__}: {function.__name__} is async"):
+                mode()(function)
 
 
 def test_no_grad_affects_its_own_thread_only():

@@ -1,6 +1,7 @@
 """tinynet: a deep learning framework to learn backpropagation from."""
 
 from tinynet import backend, functional, nn, optim
+from tinynet.anomaly import detect_anomaly
 from tinynet.autograd import Function, Tensor, no_grad, tensor
 from tinynet.backend import allow_tf32, manual_seed, num_threads, set_num_threads
 from tinynet.gradcheck import GradcheckError, gradcheck
@@ -11,6 +12,7 @@ __all__ = [
     "Tensor",
     "allow_tf32",
     "backend",
+    "detect_anomaly",
     "functional",
     "gradcheck",
     "manual_seed",

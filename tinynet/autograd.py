@@ -17,14 +17,13 @@ users of its outputs. Where one tensor fed several operations, what they return 
 This file knows no operation; tinynet/ops/ holds them, one per file.
 """
 
-import contextlib
 import re
-import threading
 
 import numpy as np
 
-from tinynet import backend, in_place
+from tinynet import anomaly, backend, in_place
 from tinynet.backpropagation import backpropagate
+from tinynet.modes import modes, no_grad  # noqa: F401 (no_grad is for others to import from here)
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -134,6 +133,7 @@ class Function:
     arguments = ()  # the inputs' names in the public function, for error messages
     crosses_devices = False  # True for the collectives, whose inputs may be on several devices
     runs_on = None  # the device, once it runs
+    called_at = None  # the user's file and line, in detect_anomaly
     freed = False
     saved = _NeverSaved()  # `save` hides it behind an attribute of the instance
 
@@ -141,7 +141,7 @@ class Function:
         if self.runs_on is not None:
             raise RuntimeError(f"{self.name}: this instance has already run; make a new one each time")
         self.runs_on = self._check(inputs)
-        recording = _grad_mode.on
+        recording = modes.recording
         self.needs_input_grad = tuple([recording and x.requires_grad for x in inputs])
         self.needs_backward = True in self.needs_input_grad
         with backend.use_device(self.runs_on):
@@ -150,6 +150,8 @@ class Function:
         results = [Tensor(self._as_array(a, "forward")) for a in ((arrays,) if single else arrays)]
         if self.needs_backward:
             self.ran_at = in_place.draw_ticket()
+            if modes.detecting:
+                self.called_at = anomaly.line_of_call()
             self.sources = [Source(x) if recording and x.requires_grad else None for x in inputs]
             # Enough to make a zero cotangent for an output that nobody used.
             self.outputs = [(y.data.shape, y.data.dtype, backend.device_of(y.data)) for y in results]
@@ -207,18 +209,18 @@ class Function:
         floating, device = None, None
         for i, x in enumerate(inputs):
             if not isinstance(x, Tensor):
-                what = f"{self._argument(i)} must be a tinynet.Tensor, got {type(x).__name__}"
+                what = f"{self.argument_name(i)} must be a tinynet.Tensor, got {type(x).__name__}"
                 raise TypeError(f"{self.name}: {what}; tinynet.tensor(...) makes one")
             dtype = x.data.dtype
             if dtype in FLOATS:
                 floating = i if floating is None else floating
                 if dtype != inputs[floating].data.dtype:
-                    what = f"{self._argument(i)} is {dtype} but {self._argument(floating)} is"
+                    what = f"{self.argument_name(i)} is {dtype} but {self.argument_name(floating)} is"
                     raise TypeError(f"{self.name}: {what} {inputs[floating].dtype}; convert one of them")
             here = backend.device_of(x.data)
             device = device or here
             if here != device and not self.crosses_devices:
-                what = f"{self._argument(i)} is on {here} but {self._argument(0)} on {device}"
+                what = f"{self.argument_name(i)} is on {here} but {self.argument_name(0)} on {device}"
                 raise ValueError(f"{self.name}: {what}; move one with .to(device)")
         return device
 
@@ -227,19 +229,20 @@ class Function:
         for i, x in enumerate(self.sources):
             here = self.runs_on if x is None or x.leaf is None or self.crosses_devices else x.leaf.device
             if here != self.runs_on:
-                what = f"{self._argument(i)} was moved from {self.runs_on} to {here} after the forward pass"
+                what = f"{self.argument_name(i)} was moved from {self.runs_on} to {here} after the forward pass"
                 raise RuntimeError(f"{self.name}.backward: {what}; run the forward pass again")
         for a in vars(self).get("saved", ()):
             if in_place.changed_since(a, self.ran_at):
                 leaves = [None if x is None else x.first_leaf() for x in self.sources]
                 same = [x is not None and in_place.owner(x.data) is in_place.owner(a) for x in leaves]
-                what = self._argument(same.index(True)) if any(same) else f"an array of shape {a.shape} that it saved"
+                saved = f"an array of shape {a.shape} that it saved"
+                what = self.argument_name(same.index(True)) if any(same) else saved
                 raise RuntimeError(
                     f"{self.name}.backward: {what} was changed in place after the forward pass (by an optimizer, "
                     "load_state_dict or an initializer); call backward before that, or run the forward pass again"
                 )
 
-    def _argument(self, number):
+    def argument_name(self, number):
         return self.arguments[number] if number < len(self.arguments) else f"input {number}"
 
     def _as_array(self, a, method):
@@ -281,28 +284,7 @@ def _read_only(dy):
     return dy
 
 
-# ---------------------------------------------------------------------------- no_grad and tensor()
-
-
-class _GradMode(threading.local):
-    on = True
-
-    def __init__(self):  # runs once in each thread that reads it: no_grad affects its own thread only
-        self.before = []
-
-
-_grad_mode = _GradMode()
-
-
-class no_grad(contextlib.ContextDecorator):
-    """Inside `with no_grad():` no graph is recorded: for evaluation, and for updates of weights."""
-
-    def __enter__(self):
-        _grad_mode.before.append(_grad_mode.on)
-        _grad_mode.on = False
-
-    def __exit__(self, *error):
-        _grad_mode.on = _grad_mode.before.pop()
+# ---------------------------------------------------------------------------- tensor()
 
 
 def tensor(data, requires_grad=False, dtype=None, device=None):

@@ -10,7 +10,8 @@ from collections import Counter
 
 import numpy as np
 
-from tinynet import backend
+from tinynet import anomaly, backend
+from tinynet.modes import modes
 
 
 def backpropagate(root, dy, on_grad_ready=None):
@@ -65,16 +66,26 @@ def step_back(function, cotangents):
             with backend.use_device(device):
                 dys[i] = backend.to_device(np.zeros(shape, dtype), device)
     dxs = function.checked_backward(dys)
-    for i, (x, dx) in enumerate(zip(function.sources, dxs, strict=True)):
+    if modes.detecting:
+        anomaly.check(function, dys, dxs)
+    for x, dx in zip(function.sources, dxs, strict=True):
         if x is None:
             continue
-        # A leaf needs an array of its own, since .grad is changed in place (by +=, by whoever clips it):
-        # not dy, not a view, not one that backward returned twice.
-        if x.leaf is not None and (dx.base is not None or any(dx is a for a in (*dys, *dxs[:i], *dxs[i + 1 :]))):
+        if x.leaf is not None and not is_own(dx, function, dys, dxs, x.leaf):
             with backend.use_device(backend.device_of(dx)):
                 dx = dx.copy()
         accumulate(x, dx, cotangents)
     function.free()
+
+
+def is_own(dx, function, dys, dxs, leaf):
+    """Whether dx can become the .grad of a leaf, which is changed in place (by +=, by whoever clips it).
+
+    Not if it is dy, a view, the leaf's own data, an array that backward returned twice, or one that was saved.
+    """
+    if dx.base is not None or dx is leaf.data or sum(dx is a for a in dxs) > 1 or any(dx is a for a in dys):
+        return False
+    return not any(dx is a or dx is getattr(a, "base", None) for a in vars(function).get("saved", ()))
 
 
 def accumulate(x, dx, cotangents):
