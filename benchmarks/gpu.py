@@ -1,6 +1,7 @@
 """tinynet's kernels and its training step on a GPU, beside cuDNN, cuBLAS and PyTorch.
 
     python benchmarks/gpu.py              # some minutes; writes benchmarks/results/gpu-<device>.md
+    python benchmarks/gpu.py --all        # doctor, the tests on a GPU, then this; their output in runs/gpu-<device>/
     python benchmarks/gpu.py --quick      # fewer rounds; writes nothing
     python benchmarks/gpu.py --device emu:0 --batch-size 1 --width 0.125 --dry-run    # no GPU: does all of it run?
 
@@ -34,6 +35,7 @@ from common import table
 import tinynet
 from tinynet import backend
 
+ROOT = Path(__file__).resolve().parents[1]
 DRY = "dry run: these are not measurements"
 
 
@@ -259,11 +261,10 @@ def in_short(bench):
 
 def about(bench):
     """(the device's name, lines on the device, the versions and the command)."""
-    args, name = bench.args, bench.args.device
+    args, name = bench.args, device_name(bench.args.device)
     versions = [f"Python {platform.python_version()}", f"tinynet {tinynet.__version__}", f"NumPy {np.__version__}"]
     if bench.cuda:
         cuda = bench.xp.cuda
-        name = cuda.runtime.getDeviceProperties(bench.gpu.id)["name"].decode()
         numbers = cuda.runtime.driverGetVersion(), cuda.runtime.runtimeGetVersion()  # 13020 is 13.2
         newest, runtime = (f"{number // 1000}.{number % 1000 // 10}" for number in numbers)
         versions += [f"driver {driver()} (CUDA up to {newest})", f"CUDA {runtime}"]
@@ -282,6 +283,17 @@ def about(bench):
     ]
 
 
+def device_name(device):
+    if not device.startswith("cuda"):
+        return device
+    number = int(device.partition(":")[2])
+    return backend.library(device).cuda.runtime.getDeviceProperties(number)["name"].decode()
+
+
+def file_name(name):
+    return "gpu-" + name.lower().replace(" ", "-").replace(":", "-")
+
+
 def driver():
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
@@ -296,15 +308,44 @@ def parse():
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--width", type=float, default=1.0, help="times the paper's number of channels")
     parser.add_argument("--quick", action="store_true", help="fewer rounds; writes no file")
+    parser.add_argument("--all", action="store_true", help="doctor and the tests on a GPU first; output in runs/")
     parser.add_argument("--dry-run", action="store_true", help="everything once, on small images; measures nothing")
     args = parser.parse_args()
     args.image_size = 64 if args.dry_run else 224
     return args
 
 
+def everything(folder):
+    """doctor, the tests on a GPU, and this benchmark, whatever fails: they print into the folder, too. Exits."""
+    options = [argument for argument in sys.argv[1:] if argument != "--all"]
+    steps = {
+        "doctor": ["-m", "tinynet", "doctor"],
+        "tests": ["-m", "pytest", "-m", "gpu", "-rs"],
+        "benchmark": [str(ROOT / "benchmarks" / "gpu.py"), *options],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    codes = {step: tee(command, folder / f"{step}.txt") for step, command in steps.items()}
+    ends = [f"{step}: {'done' if code == 0 else f'FAILED with exit code {code}'}" for step, code in codes.items()]
+    print(f"\n{folder}: {', '.join(ends)}")
+    sys.exit(1 if any(codes.values()) else 0)
+
+
+def tee(command, path):
+    """Run Python with these arguments; what it prints is shown and written. Returns its exit code."""
+    print(f"\n$ python {' '.join(command)}", flush=True)
+    how = dict(cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with subprocess.Popen([sys.executable, "-u", *command], **how) as process, path.open("w") as file:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            file.write(line)
+    return process.returncode
+
+
 def main():
     args = parse()
     try:
+        if args.all:
+            everything(ROOT / "runs" / file_name(device_name(args.device)))
         bench = Bench(args)
     except (RuntimeError, ValueError) as error:  # no CuPy, no GPU
         print(f"gpu.py: {error}", file=sys.stderr)
@@ -334,7 +375,7 @@ def main():
     if args.dry_run:
         print(f"\n{DRY}")
     elif not args.quick:
-        path = Path(__file__).parent / "results" / f"gpu-{name.lower().replace(' ', '-')}.md"
+        path = ROOT / "benchmarks" / "results" / f"{file_name(name)}.md"
         path.write_text("\n".join(report) + "\n")
         print(f"\nwritten: {path}")
     sys.exit(1 if bench.complaints else 0)
