@@ -1,20 +1,23 @@
 """Names that are no plain text: read as they are, printed and drawn in one line; and files that are no images."""
 
 import csv
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tinynet import files, plot
+from tinynet import files, parallel, plot, training
 from tinynet.data import DataError, DataLoader, ImageError, ImageFolder, decode, fit_statistics, to_chw
 from tinynet.data.folder import find_images
 from tinynet.data.prepare import prepare
+from tinynet.errors import RunError
 from tinynet.training import Checkpoint, load
 from toy_images import STRANGE_NAMES, write_images, write_strange
 
@@ -70,6 +73,27 @@ class Empty:
 
     def named_arrays(self):
         return []
+
+
+def test_strange_names_are_printed_by_a_run(tmp_path, monkeypatch):
+    write_images(tmp_path, *(f"a/{name[:9]}.png" for name in STRANGE_NAMES))
+    for path in (tmp_path / "a").iterdir():
+        path.write_bytes(b"")
+    loader = DataLoader(ImageFolder(tmp_path), 2, to_chw, side=4)
+    with pytest.raises(DataError):
+        list(loader)
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    training.report_skipped([loader], parallel.Ranks())
+    out.flush()
+    lines = out.buffer.getvalue().decode("ascii").splitlines()
+    assert lines[0] == f"{len(STRANGE_NAMES)} images could not be read and were skipped:"
+    expected = [files.printable(f"  {path}: the file is empty (0 bytes)") for path in loader.dataset.paths]
+    assert sorted(lines[1:]) == sorted(expected)
+    saved = SimpleNamespace(path="c", info={"classes": ["$_^$\n", "\udcff"]})
+    with pytest.raises(RunError) as caught:
+        training.check_images(saved, loader.dataset, resume=False)
+    assert str(caught.value).isprintable()
 
 
 def test_strange_names_are_drawn(tmp_path, rng):

@@ -9,6 +9,7 @@ import numpy as np
 
 import tinynet
 from tinynet import backend
+from tinynet.files import printable
 
 
 def make_folder(out, name):
@@ -46,4 +47,4 @@ def report_skipped(loaders, ranks):
     everyones = {path: reason for skipped in ranks.all_gather_object(own) for path, reason in skipped.items()}
     if everyones and ranks.rank == 0:
         print(f"{len(everyones)} images could not be read and were skipped:")
-        print(*sorted(f"  {path}: {reason}" for path, reason in everyones.items()), sep="\n")
+        print(*sorted(printable(f"  {path}: {reason}") for path, reason in everyones.items()), sep="\n")

@@ -11,6 +11,7 @@ import numpy as np
 import tinynet
 from tinynet import backend, explain, optim
 from tinynet.errors import RunError
+from tinynet.files import printable
 from tinynet.training.checkpoint import CheckpointError
 from tinynet.training.options import fingerprint
 from tinynet.training.run_folder import make_folder, write_config
@@ -35,7 +36,7 @@ def check_images(saved, train, resume):
 
 
 def brief(names):
-    return ", ".join(names[:3]) + (f", ... ({len(names)} in all)" if len(names) > 3 else "")
+    return ", ".join(map(printable, names[:3])) + (f", ... ({len(names)} in all)" if len(names) > 3 else "")
 
 
 def check_ranks_agree(ranks, options, loaders, model, step=0):
