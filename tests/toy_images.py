@@ -1,5 +1,6 @@
 """Small data sets for tests: in memory, with images that are slow or cannot be read, and as files."""
 
+import os
 import time
 
 import numpy as np
@@ -29,3 +30,14 @@ def write_images(root, *names, size=(6, 4), format="PNG"):
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.linear_gradient("L").resize(size).convert("RGB").save(root / name, format)
+
+
+STRANGE_NAMES = [
+    "$_^$", "a\nb", "\x1b[31m\t", os.fsdecode(b"\xff\xfe"), "日本", "\u202eb", "x" * 255, "é" * 127, "%s{}\\n",
+]
+
+
+def write_strange(root):
+    """Classes with strange names, each with an image of that name and one of the longest name there can be."""
+    for name in STRANGE_NAMES:
+        write_images(root / name, f"{name[:9]}.png", "é" * 125 + "a.png")

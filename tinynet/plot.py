@@ -1,8 +1,12 @@
 """Figures: learning curves, first-layer filters, nearest images, and a network's columns."""
 
+import warnings
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from tinynet.files import printable
 
 INK, MUTED, FAINT = "#222222", "#8a8a8a", "#c9d8ea"
 TRAINING, HELD_OUT, SAME = "#3b6ea5", "#c8442b", "#2e7d32"
@@ -18,7 +22,7 @@ def curves(path, rows, steps_per_epoch, title):
     evaluated = [i for i, row in enumerate(rows) if row.get("val_loss") not in (None, "")]  # 0.0 is a loss
     epochs = column("step", [rows[i] for i in evaluated]) / steps_per_epoch
     figure = Figure(figsize=(10, 3.8), layout="constrained")
-    figure.suptitle(title, fontsize=11, color=INK)
+    _title(figure.suptitle, title, fontsize=11, color=INK)
     left, right = figure.subplots(1, 2)
     losses, steps = column("loss"), column("step") / steps_per_epoch
     left.plot(steps, losses, color=FAINT, lw=0.5)
@@ -27,7 +31,7 @@ def curves(path, rows, steps_per_epoch, title):
     left.plot(steps[window - 1 :], smooth, color=TRAINING, lw=1.6, label="training batches")
     held_out = [rows[i] for i in evaluated]
     left.plot(epochs, column("val_loss", held_out), color=HELD_OUT, lw=1.6, label="validation")
-    left.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, 1.1 * smooth.max()))
+    left.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, 1.1 * smooth.max() or 1))
     seen = [column("top1", rows[max(i + 1 - steps_per_epoch, 0) : i + 1]).mean() for i in evaluated]
     for shares, color, style, label in (
         (np.array(seen), TRAINING, "-", "training, top-1 (augmented)"),
@@ -40,7 +44,7 @@ def curves(path, rows, steps_per_epoch, title):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False, fontsize=9)
-    figure.savefig(path, dpi=130)
+    _save(figure, path, 130)
 
 
 def filters(path, weight, names, title):
@@ -54,7 +58,7 @@ def filters(path, weight, names, title):
     rows = each // columns
     R, S = weight.shape[2:]
     figure = Figure(figsize=(columns * 0.52, len(names) * (rows * 0.52 + 0.3) + 0.4), layout="constrained")
-    figure.suptitle(title, fontsize=11, color=INK)
+    _title(figure.suptitle, title, fontsize=11, color=INK)
     blocks = zip(np.atleast_1d(figure.subplots(len(names), 1)), np.split(weight, len(names)), names, strict=True)
     for axes, part, name in blocks:
         picture = np.ones((rows * (R + 1) - 1, columns * (S + 1) - 1, 3))
@@ -64,8 +68,8 @@ def filters(path, weight, names, title):
             picture[top : top + R, left : left + S] = stretched.transpose(1, 2, 0)
         axes.imshow(picture, interpolation="nearest")
         axes.set_axis_off()
-        axes.set_title(name, fontsize=9, color=MUTED, loc="left")
-    figure.savefig(path, dpi=130)
+        _title(axes.set_title, name, fontsize=9, color=MUTED, loc="left")
+    _save(figure, path, 130)
 
 
 def nearest(path, rows, title):
@@ -75,15 +79,15 @@ def nearest(path, rows, title):
     """
     columns = len(rows[0])
     figure = Figure(figsize=(columns * 1.35, len(rows) * 1.5 + 0.4), layout="constrained")
-    figure.suptitle(title, fontsize=10, color=INK)
+    _title(figure.suptitle, title, fontsize=10, color=INK)
     for row, axes_row in zip(rows, figure.subplots(len(rows), columns, squeeze=False), strict=True):
         for number, (axes, (picture, name)) in enumerate(zip(axes_row, row, strict=True)):
             color = INK if number == 0 else SAME if name == row[0][1] else HELD_OUT
             axes.imshow(picture)
             axes.set(xticks=[], yticks=[])
-            axes.set_title(name, fontsize=8, color=color)
+            _title(axes.set_title, name if len(name) <= 22 else f"{name[:21]}…", fontsize=8, color=color)
             axes.spines[:].set(color=color, linewidth=2.5 if number == 0 else 1.5)
-    figure.savefig(path, dpi=90)
+    _save(figure, path, 90)
 
 
 def columns(path, steps, title):
@@ -105,7 +109,7 @@ def columns(path, steps, title):
     figure = Figure(figsize=(right + 0.2, bottom + 1.0))
     axes = figure.add_axes([0, 0, 1, 1], xlim=(-0.1, right + 0.1), ylim=(bottom + 0.1, -0.9))
     axes.set_axis_off()
-    axes.text(right / 2, -0.58, title, ha="center", va="center", fontsize=11, color=INK)
+    _title(axes.text, right / 2, -0.58, title, ha="center", va="center", fontsize=11, color=INK)
     for d, x in enumerate(left):
         axes.text(x, -0.12, f"device {d}", fontsize=9, color=DEVICES[d % len(DEVICES)])
     for number, (box, top) in enumerate(zip(boxes, tops, strict=True)):
@@ -124,7 +128,19 @@ def columns(path, steps, title):
             text = (f"{amount}\neach way" if both else f"{amount}\none way") if number else f"a copy each:\n{amount}"
             y = top - 0.42 if number else height / 2
             axes.text(left[-1] + width + 0.2, y, text, va="center", fontsize=9, color=INK)
-    figure.savefig(path, dpi=110)
+    _save(figure, path, 110)
+
+
+def _title(draw, *arguments, **style):
+    """Draw text that may hold the name of a folder, in which $ begins no formula."""
+    *place, text = arguments
+    draw(*place, printable(text), parse_math=False, **style)
+
+
+def _save(figure, path, dpi):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # drawn as a box
+        figure.savefig(path, dpi=dpi)
 
 
 def _draw_box(axes, x, y, width, height, box, d):

@@ -268,7 +268,7 @@ def test_machine_errors_are_not_blamed_on_the_file(tmp_path, monkeypatch):
         raise OSError(24, "Too many open files")
 
     path = save(Image.new("RGB", (4, 4)), tmp_path / "a.png")
-    monkeypatch.setattr("tinynet.data.images.open", too_many, raising=False)
+    monkeypatch.setattr("tinynet.files.open", too_many, raising=False)
     with pytest.raises(OSError, match="Too many open files"):
         decode(path)
 

@@ -5,11 +5,14 @@ Read from the "binary version", six files of 10,000 records. A record is 3,073 b
 file contains; raw bytes are harmless.)
 """
 
+import os
+
 import numpy as np
 
 from tinynet.data.download import download_and_extract
 from tinynet.data.errors import DataError
 from tinynet.data.folder import ArrayImages
+from tinynet.files import open_regular
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
@@ -40,13 +43,14 @@ def _images(paths, name):
 def read_records(path):
     """One file's records: uint8 (RECORDS, 3073). Raises DataError if the size or a label is wrong."""
     try:
-        data = np.fromfile(path, np.uint8)
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != RECORDS * RECORD:
+                raise DataError(f"{path} has {size} bytes, expected {RECORDS * RECORD}: remove {path.parent} to have "
+                                "it unpacked again")
+            records = np.fromfile(file, np.uint8).reshape(RECORDS, RECORD)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    if len(data) != RECORDS * RECORD:
-        raise DataError(f"{path} has {len(data)} bytes, expected {RECORDS * RECORD}: remove {path.parent} to have it "
-                        "unpacked again")
-    records = data.reshape(RECORDS, RECORD)
     if records[:, 0].max() >= len(CLASSES):
         raise DataError(f"{path} has the label {records[:, 0].max()}, expected 0..9")
     return records

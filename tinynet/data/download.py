@@ -5,6 +5,7 @@ a file at <path> is always the complete, genuine archive. A wrong answer of the 
 network, the error message says what to download and where to put it.
 """
 
+import gzip
 import hashlib
 import http.client
 import os
@@ -13,7 +14,6 @@ import shutil
 import tarfile
 import urllib.error
 import urllib.request
-import zlib
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -21,10 +21,11 @@ from tqdm import tqdm
 from tinynet.data.arguments import as_path, check_bools, wrong
 from tinynet.data.cache import creating, locked
 from tinynet.data.errors import DataError
-from tinynet.files import cache_folder
+from tinynet.files import cache_folder, open_regular
 
 TIMEOUT = 10  # seconds without an answer, or without another byte
 BLOCK = 1 << 18  # bytes
+UNPACKED = 10**7, 20  # an archive holds at most so many bytes, plus so many for each of its own
 
 IMAGENETTE_URL = "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz"
 IMAGENETTE_SHA256 = "569b4497c98db6dd29f335d1f109cf315fe127053cedf69010d047f0188e158c"
@@ -98,28 +99,78 @@ def _download(url, path, sha256, progress):
 
 
 def extract(archive, folder, progress=True):
-    """Unpack a tar archive whose only top-level folder is named like `folder`, to `folder`.
+    """Unpack a .tar.gz whose only top-level folder is named like `folder`, to `folder`.
 
     Only regular files and folders inside that top-level folder are accepted: links, devices, absolute names and names
-    with .. raise DataError. A run that fails or is killed leaves no half-filled folder.
+    with .. raise DataError, as does whatever is damaged. A run that fails or is killed leaves no half-filled folder.
     """
     folder = Path(folder)
     try:
-        with tarfile.open(archive) as tar, creating(folder) as unfinished:
-            safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-            for member in tqdm(tar, "unpacking", unit=" files", disable=None if progress else True):
-                _check(member, folder.name, archive)
-                tar.extract(member, unfinished.parent, **safely)
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        with open_regular(archive) as file, gzip.GzipFile(fileobj=file) as content, creating(folder) as unfinished:
+            most = UNPACKED[0] + UNPACKED[1] * os.fstat(file.fileno()).st_size
+            forward = _Forward(content, most)
+            with tarfile.TarFile(fileobj=forward) as tar:
+                for member in tqdm(tar, "unpacking", unit=" files", disable=None if progress else True):
+                    _unpack(tar, member, unfinished.joinpath(*_parts(member, folder.name, archive)))
+            if forward.data.strip(b"\0"):  # to tarfile, a damaged header is the end
+                raise tarfile.ReadError("it ends within a header")
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # a damaged archive can make tarfile raise almost anything
         raise DataError(f"cannot unpack {archive} to {folder}: {_reason(error)}") from error
 
 
-def _check(member, top, archive):
+class _Forward:
+    """A file to read from beginning to end, as tarfile does; never more than `most` bytes.
+
+    A member may claim any size, and tarfile would read that much into memory, or, in Pythons before the fix of
+    CVE-2025-8194, go round in circles if it is negative.
+    """
+
+    def __init__(self, file, most):
+        self.file, self.most = file, most
+        self.position, self.data, self.again = 0, b"", b""  # data: of the last read
+
+    def tell(self):
+        return self.position
+
+    def read(self, size):
+        if not 0 <= size <= self.most - self.position:
+            raise tarfile.ReadError(f"a member claims {size} bytes")
+        data = self.again[:size]
+        data += self.file.read(size - len(data)) if size > len(data) else b""
+        self.position, self.again, self.data = self.position + len(data), self.again[size:], data
+        return data
+
+    def seek(self, position):
+        if position == self.position - 1 and self.data:  # to see whether the byte before the next member is there
+            self.position, self.again = position, self.data[-1:]
+        elif not self.position <= position <= self.most:
+            raise tarfile.ReadError(f"a member claims to end at byte {position}")
+        while self.position < position and self.read(min(position - self.position, BLOCK)):
+            pass
+        self.position = position
+
+
+def _parts(member, top, archive):
+    """The path of a member below the top-level folder."""
     parts = PurePosixPath(member.name).parts
     if parts and parts[0] == ".":
         parts = parts[1:]
-    if not (member.isfile() or member.isdir()) or parts[:1] != (top,) or ".." in parts:
-        raise DataError(f"{archive} contains {member.name!r}, expected only files and folders in {top}/")
+    is_file = member.isreg() and not member.issparse()
+    if not (is_file or member.isdir()) or parts[:1] != (top,) or ".." in parts or set(member.name) & set("\\:\0"):
+        raise DataError(f"{archive} contains {member.name[:100]!r}, expected only files and folders in {top}/")
+    return parts[1:]
+
+
+def _unpack(tar, member, path):
+    """Write one member. Of what the archive says of it, only name and content count: no owner, no mode, no time."""
+    if member.isdir():
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tar.extractfile(member) as content, open(path, "wb") as file:
+        shutil.copyfileobj(content, file, BLOCK)
 
 
 def _fetch(url, part, path, sha256, progress):
@@ -194,7 +245,7 @@ def _save(response, file, start, path, progress):
 
 def _sha256(path):
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()

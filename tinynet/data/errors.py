@@ -6,10 +6,17 @@ that cannot be read: a loader may skip it and continue.
 """
 
 from tinynet.errors import RunError
+from tinynet.files import printable
 
 
 class DataError(RunError, ValueError):
-    """Bad user data. The message is one line: what was given, what was expected, what to do."""
+    """Bad user data. The message is one line: what was given, what was expected, what to do.
+
+    Names in it may contain anything, so what cannot be printed is escaped.
+    """
+
+    def __init__(self, line, code=2):
+        super().__init__(printable(line), code)
 
 
 class ImageError(DataError):

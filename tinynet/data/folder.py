@@ -30,12 +30,13 @@ SPLITS = {"train", "val", "valid", "validation", "test"}
 def find_images(root):
     """Relative paths ("class/name.jpg", always with /) of all images below root, sorted.
 
-    Images are recognized by their extension, in either case. Hidden files and folders are ignored; links to folders are
-    followed, each target once, so that a loop of links ends.
+    Images are recognized by their extension, in either case. Hidden files and folders are ignored. Links to folders are
+    followed, except those that lead back to where they are found: so what is below a folder does not depend on where
+    the search began.
     """
-    found, seen = [], {os.path.realpath(root)}
+    found = []
     for top, folders, files in os.walk(root, followlinks=True, onerror=_refuse):
-        folders[:] = [f for f in folders if not f.startswith(".") and _new(top, f, seen)]
+        folders[:] = [f for f in folders if not f.startswith(".") and not _leads_back(str(root), top, f)]
         prefix = "" if top == str(root) else Path(top).relative_to(root).as_posix() + "/"
         found += [prefix + f for f in files if f.lower().endswith(EXTENSIONS) and not f.startswith(".")]
     return sorted(found)
@@ -45,14 +46,19 @@ def _refuse(error):
     raise DataError(f"cannot read the folder {error.filename}: {error.strerror}")
 
 
-def _new(top, name, seen):
+def _leads_back(root, top, name):
+    """Is it a link to a folder that it is in, directly, or by way of another link between root and top?"""
     path = os.path.join(top, name)
     if not os.path.islink(path):
-        return True
-    target = os.path.realpath(path)
-    is_new = target not in seen
-    seen.add(target)
-    return is_new
+        return False
+    target, folder = Path(os.path.realpath(path)), top
+    while True:
+        real = Path(os.path.realpath(folder))
+        if target in (real, *real.parents):
+            return True
+        if folder == root:
+            return False
+        folder = os.path.dirname(folder)
 
 
 class ImageFolder:

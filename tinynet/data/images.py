@@ -26,6 +26,7 @@ from PIL import Image
 
 from tinynet.data.arguments import check_integer, wrong
 from tinynet.data.errors import ImageError
+from tinynet.files import open_regular
 
 # EXIF orientation -> what makes the stored pixels upright (1 or absent: they already are).
 ORIENTATION_TAG = 0x0112
@@ -42,6 +43,7 @@ APP1 = b"\xff\xe1"  # starts the segment of a JPEG that may specify a rotation
 WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 
 LARGEST_SIDE = 9459  # a larger square would be a decompression bomb to Pillow, whose limit is 2^30 / 12 pixels
+LARGEST_FILE = 1 << 29  # bytes: 6 for each of those pixels
 
 # Errors of the machine, not of the file: blaming the image would hide them.
 MACHINE_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -55,14 +57,15 @@ def decode(source, side=None, patch=None):
         (side, side, 3) is cropped.
     patch: (top, left, size), to get only this (size, size, 3) of the (side, side, 3), in less time.
 
-    Raises ImageError, with a reason, for a file that is missing, forbidden, empty, not an image, truncated, or a
-    decompression bomb (more pixels than Pillow's Image.MAX_IMAGE_PIXELS). Safe to call from many threads, which run in
-    parallel: Pillow releases the GIL for the heavy part.
+    Raises ImageError, with a reason, for a file that is missing, forbidden, empty, not an image, truncated, a FIFO or a
+    device (which is not opened), larger than any image, or a decompression bomb (more pixels than Pillow's
+    Image.MAX_IMAGE_PIXELS). Safe to call from many threads, which run in parallel: Pillow releases the GIL for the
+    heavy part.
     """
     _check_arguments(source, side, patch)
     path = getattr(source, "name", source) if hasattr(source, "read") else source
     try:
-        with nullcontext(source) if hasattr(source, "read") else open(source, "rb") as file:
+        with nullcontext(source) if hasattr(source, "read") else open_regular(source) as file:
             return _decode(file, side, patch)
     except MemoryError:
         raise
@@ -124,6 +127,11 @@ def _check_arguments(source, side, patch):
 
 
 def _decode(file, side, patch):
+    start = file.tell()
+    size = file.seek(0, os.SEEK_END) - start
+    if size > LARGEST_FILE:
+        raise ValueError(f"a file of {size / 1e6:.0f} MB, more than the largest image that Pillow reads")
+    file.seek(start)
     data = file.read()
     if not data:
         raise ValueError("the file is empty (0 bytes)")

@@ -9,6 +9,7 @@ is listed in DST/unreadable.txt with the reason.
 """
 
 import argparse
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -27,11 +28,12 @@ from tinynet.data.arguments import as_path, check_bools, check_integer
 from tinynet.data.errors import DataError, ImageError
 from tinynet.data.folder import find_images
 from tinynet.data.images import LARGEST_SIDE, decode, save_jpeg
-from tinynet.files import replacing
+from tinynet.files import printable, replacing
 
 IMAGES_PER_JOB = 16
 LIMITS = {"side": (1, LARGEST_SIDE), "quality": (1, 100), "workers": (1, 1024)}
 REPORT = "unreadable.txt"
+LONGEST_NAME = 255  # bytes
 
 
 def prepare(source, target, side=256, quality=95, workers=None, progress=True):
@@ -86,11 +88,23 @@ def _plan(source, target):
     for name, after in short.items():
         if uses[after.lower()] > 1:
             after = name + ".JPEG"
+        after = _shortened(after)
         other = taken.setdefault(after.lower(), name)  # lower: some file systems ignore case
         if other != name:
             raise DataError(f"{other} and {name} would both become {after}: rename one")
         plan[name] = after
     return plan
+
+
+def _shortened(path):
+    """The same path, unless its name is longer than file systems allow: then the name's beginning and a hash of it."""
+    folder, slash, name = path.rpartition("/")
+    name = os.fsencode(name)
+    if len(name) <= LONGEST_NAME:
+        return path
+    end = f"-{hashlib.sha256(name).hexdigest()[:8]}.JPEG"
+    beginning = name[: LONGEST_NAME - len(end)].decode("utf-8", "ignore")  # no half of a character
+    return folder + slash + os.fsdecode(beginning.encode()) + end
 
 
 def _in_processes(jobs, workers, settings):
@@ -171,8 +185,8 @@ def _prepare_some(job, source, target, side, quality):
 
 def _write_report(path, failed):
     if failed:
-        lines = [f"{name}\t{reason}\n" for name, reason in sorted(failed.items())]
-        path.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+        lines = [f"{printable(name)}\t{reason}\n" for name, reason in sorted(failed.items())]
+        path.write_text("".join(lines), encoding="utf-8")
     else:
         path.unlink(missing_ok=True)
 
@@ -219,12 +233,12 @@ def main(argv=None):
     except KeyboardInterrupt:
         return _fail("stopped; the same command continues where it stopped", 130)
     listed = f" (listed in {Path(args.target) / REPORT})" if unreadable else ""
-    print(f"{prepared} prepared, {there} already there, {unreadable} unreadable{listed}")
+    print(printable(f"{prepared} prepared, {there} already there, {unreadable} unreadable{listed}"))
     return 0
 
 
 def _fail(message, code):
-    print(f"tinynet.data.prepare: {message}", file=sys.stderr)
+    print(printable(f"tinynet.data.prepare: {message}"), file=sys.stderr)
     return code
 
 

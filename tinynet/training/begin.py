@@ -12,8 +12,12 @@ import numpy as np
 import tinynet
 from tinynet import backend, emulator, explain, optim
 from tinynet.errors import RunError
+<<<<<<< HEAD:tinynet/training/begin.py
 from tinynet.models.alexnet import sizes
 from tinynet.parallel import check_devices
+=======
+from tinynet.files import printable
+>>>>>>> right-data:tinynet/training/start.py
 from tinynet.training.checkpoint import CheckpointError
 from tinynet.training.options import fingerprint
 from tinynet.training.run_folder import make_folder, write_config
@@ -74,7 +78,7 @@ def check_images(saved, train, resume):
 
 
 def brief(names):
-    return ", ".join(names[:3]) + (f", ... ({len(names)} in all)" if len(names) > 3 else "")
+    return ", ".join(map(printable, names[:3])) + (f", ... ({len(names)} in all)" if len(names) > 3 else "")
 
 
 def check_ranks_agree(ranks, options, loaders, model, step=0):

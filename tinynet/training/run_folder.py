@@ -11,6 +11,7 @@ import numpy as np
 import tinynet
 from tinynet import backend
 from tinynet.errors import RunError
+from tinynet.files import printable
 from tinynet.training.checkpoint import remove_leftovers
 
 
@@ -66,4 +67,4 @@ def report_skipped(loaders, ranks):
     everyones = {path: reason for skipped in ranks.all_gather_object(own) for path, reason in skipped.items()}
     if everyones and ranks.rank == 0:
         print(f"{len(everyones)} images could not be read and were skipped:")
-        print(*sorted(f"  {path}: {reason}" for path, reason in everyones.items()), sep="\n")
+        print(*sorted(printable(f"  {path}: {reason}") for path, reason in everyones.items()), sep="\n")
