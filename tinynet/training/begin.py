@@ -12,12 +12,9 @@ import numpy as np
 import tinynet
 from tinynet import backend, emulator, explain, optim
 from tinynet.errors import RunError
-<<<<<<< HEAD:tinynet/training/begin.py
+from tinynet.files import printable
 from tinynet.models.alexnet import sizes
 from tinynet.parallel import check_devices
-=======
-from tinynet.files import printable
->>>>>>> right-data:tinynet/training/start.py
 from tinynet.training.checkpoint import CheckpointError
 from tinynet.training.options import fingerprint
 from tinynet.training.run_folder import make_folder, write_config
