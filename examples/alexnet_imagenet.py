@@ -237,13 +237,13 @@ def main(ranks, argv=None):
             return train(options, ranks, model, loaders, saved, arguments.out)
 
         folder, metrics, lines = training.with_batch_size_hint(run, train_epoch, options, ranks, model, loaders)
-        whole = model.whole()  # the ranks of a hybrid meet here: each has a part of the weights
-        if ranks.rank == 0:
-            draw_figures(folder, options, whole, loaders, metrics)
-            print(f"in {folder}: checkpoint.safetensors, metrics.csv, config.json, curves.png, conv1.png, nearest.png")
+        files = "checkpoint.safetensors, metrics.csv, config.json, curves.png, conv1.png, nearest.png"
+        lines, whole = [f"in {folder}: {files}", *lines], model.whole()  # of a hybrid, the weights of all ranks
     training.report_skipped([loaders.train, *loaders.val.values()], ranks)
     if ranks.rank == 0:
-        print(*lines, sep="\n")
+        print(*lines, sep="\n", flush=True)
+        if not arguments.evaluate:
+            draw_figures(folder, options, whole, loaders, metrics)
 
 
 if __name__ == "__main__":

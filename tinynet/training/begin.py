@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import tinynet
-from tinynet import backend, emulator, explain, optim
+from tinynet import backend, data, emulator, explain, optim
 from tinynet.errors import RunError
 from tinynet.files import printable
 from tinynet.models.alexnet import sizes
@@ -41,6 +41,7 @@ def check_sizes(options, devices, saved=None):
                 emulator.compiler.compiler()  # that there is one
         check_devices("AlexNet", devices)
         shapes, outputs = sizes(max(options.outputs, 1), width=options.width, image_size=options.image_size)
+        data.check_name(options.data, round(options.image_size * 256 / 224))
     except (ValueError, RuntimeError) as error:
         raise RunError(str(error)) from error
     for name, shape in shapes.items() if saved else ():
