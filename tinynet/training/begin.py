@@ -41,7 +41,6 @@ def check_sizes(options, devices, saved=None):
                 emulator.compiler.compiler()  # that there is one
         check_devices("AlexNet", devices)
         shapes, outputs = sizes(max(options.outputs, 1), width=options.width, image_size=options.image_size)
-        data.check_name(options.data, round(options.image_size * 256 / 224))
     except (ValueError, RuntimeError) as error:
         raise RunError(str(error)) from error
     for name, shape in shapes.items() if saved else ():
@@ -57,6 +56,7 @@ def check_sizes(options, devices, saved=None):
         what = f"--width {options.width:g}, --image-size {options.image_size} and --batch-size {options.batch_size}"
         need, have = (f"{size / 2**30:,.0f} GiB" for size in (bytes_needed, there))
         raise RunError(f"{what} need at least {need} of memory; there are {have}")
+    data.check_name(options.data, round(options.image_size * 256 / 224))
 
 
 def memory_of(devices):
