@@ -251,7 +251,7 @@ def tinygrad(args, weights, images, labels):
 
 # Name: the function above, the package, its largest batch, what it has no word for.
 FRAMEWORKS = {
-    "tinynet": (tinynet, "tinynet", math.inf, ""),
+    "tinynet": (tinynet, "tinynet-alexnet", math.inf, ""),
     "PyTorch": (torch, "torch", math.inf, ""),
     "Chainer": (chainer, "chainer", math.inf, ""),
     "JAX": (jax, "jax", math.inf, ""),
