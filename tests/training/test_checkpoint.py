@@ -170,8 +170,12 @@ def test_what_a_killed_save_left_is_removed(tmp_path):
         (tmp_path / name).write_text("x")
     (tmp_path / ".checkpoint.safetensors.saving").mkdir()
     (tmp_path / ".checkpoint.safetensors.saving" / ".tmpXXXXXX").write_text("x")
+    before = sorted(os.listdir(tmp_path))
     make_folder(tmp_path, "")
-    assert sorted(os.listdir(tmp_path)) == [".tmp", ".tmp-keep", "notes.part"]
+    assert sorted(os.listdir(tmp_path)) == before  # not a run's folder
+    (tmp_path / "config.json").write_text("{}")
+    make_folder(tmp_path, "")
+    assert sorted(os.listdir(tmp_path)) == [".tmp", ".tmp-keep", "config.json", "notes.part"]
 
 
 def test_a_save_that_is_killed_leaves_nothing_of_its_own_elsewhere(tmp_path, monkeypatch):

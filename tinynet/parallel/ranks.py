@@ -15,6 +15,7 @@ No rank waits forever: watchdog.py.
 
 import importlib
 import json
+import traceback
 
 import numpy as np
 
@@ -123,6 +124,8 @@ class Ranks:
             error = e
         if self.world_size == 1 and error:
             raise error
+        if error and not isinstance(error, RunError | OSError | MemoryError):  # a bug, which needs its traceback
+            traceback.print_exception(error)
         failures = self.all_gather_object(error and [describe(error), getattr(error, "code", 2)])
         if not any(failures):
             return result

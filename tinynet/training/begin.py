@@ -48,8 +48,11 @@ def check_sizes(options, devices, saved=None):
         if not name.startswith("fc8") and (array is None or array.shape != shape):
             got = "is missing" if array is None else f"has shape {array.shape}, expected {shape}"
             raise CheckpointError(f"{saved.path} belongs to another architecture: {name} {got}")
-    if saved and len(saved.arrays["model"].get("fc8.bias", ())) != max(options.outputs, len(saved.info["classes"])):
-        raise CheckpointError(f"{saved.path} belongs to another architecture: fc8 has not the outputs that it says")
+    if saved:
+        has, says = len(saved.arrays["model"].get("fc8.bias", ())), max(options.outputs, len(saved.info["classes"]))
+        if has != says:
+            what = f"fc8 has {has} outputs, expected {says}"
+            raise CheckpointError(f"{saved.path} belongs to another architecture: {what}")
     # Weights, their gradients and velocities; and each layer's outputs, kept from forward to backward.
     bytes_needed = 4 * (3 * sum(map(math.prod, shapes.values())) + options.batch_size * outputs)
     if bytes_needed > (there := memory_of(devices)):

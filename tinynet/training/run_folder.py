@@ -33,7 +33,8 @@ def make_folder(out, name):
     """`out`, or the first of runs/NAME, runs/NAME-2, ... that does not exist yet."""
     if out:
         out.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(out)
+        if (out / "config.json").exists():  # else the folder is somebody's own
+            remove_leftovers(out)
         return out
     path, n = Path("runs") / name, 1
     while True:
