@@ -200,6 +200,10 @@ def test_what_does_not_fit_changes_nothing(tmp_path):
     state = training.load(saved(tmp_path / "c", *trained()))
     state.states["a"] = state.states["b"] = {"x": 1}
     wide = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Dropout(), nn.Linear(3, 5))
+    part = Part(x=0)
+    with pytest.raises(training.CheckpointError, match=r"another architecture: .*3\.weight: got shape \(2, 3\)"):
+        state.restore(model=wide, a=part)  # no optimizer to notice it
+    assert part.state == {"x": 0}
     model, optimizer = trained(2, seed=5)
     adam = OPTIMIZERS["Adam"](list(model.parameters()))
     for parts, message in (
