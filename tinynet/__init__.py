@@ -5,6 +5,7 @@ from tinynet.anomaly import detect_anomaly
 from tinynet.autograd import Function, Tensor, no_grad, tensor
 from tinynet.backend import allow_tf32, manual_seed, num_threads, set_num_threads
 from tinynet.gradcheck import GradcheckError, gradcheck
+from tinynet.recording import record
 
 __all__ = [
     "Function",
@@ -20,6 +21,7 @@ __all__ = [
     "no_grad",
     "num_threads",
     "optim",
+    "record",
     "set_num_threads",
     "tensor",
 ]

@@ -133,7 +133,8 @@ class Function:
     arguments = ()  # the inputs' names in the public function, for error messages
     crosses_devices = False  # True for the collectives, whose inputs may be on several devices
     runs_on = None  # the device, once it runs
-    called_at = None  # the user's file and line, in detect_anomaly
+    called_at = None  # the user's file and line, in detect_anomaly and record
+    node = None  # what record keeps of it
     freed = False
     saved = _NeverSaved()  # `save` hides it behind an attribute of the instance
 
@@ -150,8 +151,6 @@ class Function:
         results = [Tensor(self._as_array(a, "forward")) for a in ((arrays,) if single else arrays)]
         if self.needs_backward:
             self.ran_at = in_place.draw_ticket()
-            if modes.detecting:
-                self.called_at = anomaly.line_of_call()
             self.sources = [Source(x) if recording and x.requires_grad else None for x in inputs]
             # Enough to make a zero cotangent for an output that nobody used.
             self.outputs = [(y.data.shape, y.data.dtype, backend.device_of(y.data)) for y in results]
@@ -160,6 +159,10 @@ class Function:
                     y.requires_grad, y.function, y.output_index = True, self, index
         else:
             self.saved = ()
+        if modes.detecting or modes.recorder:
+            self.called_at = anomaly.line_of_call()
+        if modes.recorder:
+            modes.recorder.ran(self, inputs, results)
         return results[0] if single else tuple(results)
 
     def save(self, *arrays):

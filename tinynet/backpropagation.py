@@ -68,6 +68,8 @@ def step_back(function, cotangents):
     dxs = function.checked_backward(dys)
     if modes.detecting:
         anomaly.check(function, dys, dxs)
+    if modes.recorder:
+        modes.recorder.stepped_back(function, dys, dxs)
     for x, dx in zip(function.sources, dxs, strict=True):
         if x is None:
             continue

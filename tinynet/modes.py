@@ -9,6 +9,7 @@ import threading
 class _Modes(threading.local):
     recording = True  # no_grad sets it to False
     detecting = False  # detect_anomaly sets it to True
+    recorder = None  # record sets it to a Recording
 
     def __init__(self):  # runs once in each thread
         self.before = []
