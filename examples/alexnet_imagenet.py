@@ -163,7 +163,7 @@ def train(options, ranks, model, loaders, saved, out):
         progress.read_losses()
         checkpoint.save(**training.run_info(options, loaders))
         if stop:
-            line = f"{stop}: saved at step {progress.step}; go on with --out {folder} --resume"
+            line = f'{stop}: saved at step {progress.step}; go on with --out "{folder}" --resume'
             raise RunError(line, interrupts.exit_code)
 
     def after_step():

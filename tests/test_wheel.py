@@ -1,4 +1,4 @@
-"""The wheel holds every kernel and header, and runs them from wherever it is unpacked."""
+"""The wheel holds every kernel and header, and runs them from wherever it is unpacked; an editable install is found."""
 
 import importlib.metadata
 import os
@@ -27,8 +27,8 @@ print(F.max_pool2d(x, 2).to("cpu").data.tolist())
 
 
 @pytest.fixture
-def wheel(request, tmp_path):
-    """The wheel of this checkout, built without the network. Skipped, or failed, where setuptools is too old."""
+def checkout(request, tmp_path):
+    """A copy of what the wheel is built from, named tinynet. Skipped, or failed, where setuptools is too old."""
     try:
         found = importlib.metadata.version("setuptools")
     except importlib.metadata.PackageNotFoundError:
@@ -36,12 +36,18 @@ def wheel(request, tmp_path):
     if int(found.partition(".")[0]) < 77:
         reason = "a wheel is built with setuptools 77 or later: pip install setuptools"
         (pytest.fail if request.config.getoption("--require-oracle") else pytest.skip)(reason)
-    copy = tmp_path / "checkout"  # a build leaves files behind, and takes in those that an earlier one left
+    copy = tmp_path / "tinynet"  # a build leaves files behind, and takes in those that an earlier one left
     shutil.copytree(ROOT / "tinynet", copy / "tinynet", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
+    return copy
+
+
+@pytest.fixture
+def wheel(checkout, tmp_path):
+    """The wheel of this checkout, built without the network."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    run = subprocess.run([*command, "--wheel-dir", tmp_path, copy], capture_output=True, text=True)
+    run = subprocess.run([*command, "--wheel-dir", tmp_path, checkout], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     (path,) = tmp_path.glob("*.whl")
     return path
@@ -65,3 +71,25 @@ def test_the_wheel_holds_every_file_and_runs_a_kernel(wheel, tmp_path):
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert run.stdout == "[[[[5.0, 7.0], [13.0, 15.0]]]]\n"
+
+
+def test_a_script_beside_a_clone_imports_the_package(checkout, tmp_path):
+    """The clone's folder, tinynet, has no __init__.py: to a script beside it, an empty namespace package.
+
+    A package on sys.path goes before it; one behind setuptools' import hook, which is what an editable install gets
+    without `package_dir` in setup.cfg, does not.
+    """
+    build = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
+    run = subprocess.run([sys.executable, "-c", build, tmp_path], cwd=checkout, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    (path,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "site")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import importlib.util, site, sys\nsite.addsitedir(sys.argv[1])\n"
+        "print(importlib.util.find_spec('tinynet').origin)\n", encoding="utf-8",
+    )  # fmt: skip
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run = subprocess.run([sys.executable, "-S", script, tmp_path / "site"], env=alone, capture_output=True, text=True)
+    assert run.stdout.strip() == str(checkout / "tinynet" / "__init__.py"), run.stderr

@@ -61,7 +61,7 @@ class MetricsFile:
         """All rows, to a temporary file first: a kill or a full disk must not lose the old ones."""
         if not self.writes:
             return
-        with replacing(self.path) as unfinished, open(unfinished, "w", newline="") as file:
+        with replacing(self.path) as unfinished, open(unfinished, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, self.fields)
             writer.writeheader()
             writer.writerows(self.rows)
@@ -70,7 +70,7 @@ class MetricsFile:
         self.rows.append(row)
         if not self.writes:
             return
-        with open(self.path, "a", newline="") as file:
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, self.fields).writerow(row)
 
     def add_evaluation(self, loss, top1, top5):

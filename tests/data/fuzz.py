@@ -179,7 +179,7 @@ def main(argv=None):
     parser.add_argument("--seconds", type=float, help="instead of a number of cases")
     parser.add_argument("--seed", type=int, default=0, help="of the first case")
     args = parser.parse_args(argv)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))  # beyond it: MemoryError, no DataError
     end = time.monotonic() + (args.seconds or 10**9)
     seed, failures = args.seed, 0

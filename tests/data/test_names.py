@@ -172,7 +172,7 @@ def test_what_is_no_file_is_skipped_and_listed(tmp_path):
     assert [len(labels) for _, labels in loader] == [1]
     found = {Path(path).stem: reason for path, reason in loader.skipped.items()}
     assert prepare(tmp_path / "src", tmp_path / "dst", 4, progress=False) == (1, 0, 6)
-    with open(tmp_path / "dst" / "unreadable.txt", newline="") as report:
+    with open(tmp_path / "dst" / "unreadable.txt", encoding="utf-8", newline="") as report:
         listed = {Path(name).stem: reason for name, reason in csv.reader(report, delimiter="\t")}
     assert found == listed and set(found) == set(REASONS)
     for name, reason in REASONS.items():

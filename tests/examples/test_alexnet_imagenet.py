@@ -51,7 +51,7 @@ def one_line(err):
 
 
 def losses(out):
-    with open(out / "metrics.csv", newline="") as file:
+    with open(out / "metrics.csv", encoding="utf-8", newline="") as file:
         return [row["loss"] for row in csv.DictReader(file)]
 
 
@@ -124,7 +124,7 @@ def test_a_finished_run_can_be_extended(pictures, tmp_path):
     """The rate goes on along the longer curve, not from the end of the short one, which is 0."""
     run("--data", pictures, "--out", tmp_path / "r", "--epochs", 2, *TINY)
     run("--out", tmp_path / "r", "--resume", "--epochs", 4)
-    with open(tmp_path / "r" / "metrics.csv", newline="") as file:
+    with open(tmp_path / "r" / "metrics.csv", encoding="utf-8", newline="") as file:
         rates = [float(row["lr"]) for row in csv.DictReader(file)]
     expected = [0.01 * (1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in (2, 3)]
     np.testing.assert_allclose(rates[10::5], expected, rtol=1e-9)
@@ -167,7 +167,7 @@ def test_the_rate_rises_step_by_step(pictures, tmp_path, devices):
     arguments += ["--devices", devices]
     run(*arguments, "--out", tmp_path / "r", "--stop-after", 7)
     run("--out", tmp_path / "r", "--resume")
-    with open(tmp_path / "r" / "metrics.csv", newline="") as file:
+    with open(tmp_path / "r" / "metrics.csv", encoding="utf-8", newline="") as file:
         rates = [float(row["lr"]) for row in csv.DictReader(file)]
     np.testing.assert_allclose(rates, [0.01 * (0.1 + 0.09 * min(step, 10)) for step in range(15)], rtol=1e-9)
 

@@ -45,7 +45,7 @@ def run(n, *arguments, code=0, **how):
 
 
 def table(out):
-    with open(out / "metrics.csv", newline="") as file:
+    with open(out / "metrics.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -35,6 +35,8 @@ class CompileError(Exception):
 @functools.cache
 def compiler():
     """(command, version) of the first C++ compiler that works. Raises RuntimeError if there is none."""
+    if sys.platform == "win32":
+        raise RuntimeError("the emulator needs Linux or macOS; on Windows, run tinynet in WSL to use it")
     chosen = shlex.split(os.environ.get("CXX", ""))
     for command in (chosen, ["g++"], ["clang++"], [sys.executable, "-m", "ziglang", "c++"]):
         if command and shutil.which(command[0]):
@@ -71,7 +73,7 @@ def build(name, text, flags, original=""):
 
 def is_intact(folder, name):
     try:
-        return (folder / "sha256").read_text() == digest(folder / name)
+        return (folder / "sha256").read_text(encoding="ascii") == digest(folder / name)
     except OSError:
         return False
 
@@ -92,7 +94,7 @@ def make(folder, name, command, text, original):
         done = subprocess.run(command, cwd=new, capture_output=True, text=True)
         if done.returncode:
             raise CompileError(done.stderr.strip())
-        (new / "sha256").write_text(digest(new / name))
+        (new / "sha256").write_text(digest(new / name), encoding="ascii")
         try:
             new.rename(folder)
         except OSError:  # it exists: another process was faster, or it is damaged

@@ -49,7 +49,7 @@ def compile_file(nvrtc, path):
     Returns ({(kernel, type, options): {architecture: Usage}}, [complaint, ...]). It complains about kernels that do
     not compile, and about those that run by default and keep variables in local memory, which is slow ("spills").
     """
-    table, complaints, text = defaultdict(dict), [], path.read_text()
+    table, complaints, text = defaultdict(dict), [], path.read_text(encoding="utf-8")
     for (T, defines), architecture in product(variants(path), ARCHITECTURES):
         options = " ".join(f"{key}={value}" for key, value in defines.items())
         where = " ".join(filter(None, [path.name, T, options, architecture]))

@@ -51,7 +51,7 @@ def source(path, T, defines=()):
     """What the compiler gets: (source text, options)."""
     # A typedef and not -DT=..., since NVRTC's own headers have templates over a T. #line corrects the line
     # numbers, and tells the compiler the file's name.
-    code = f'typedef {T} T;\n#line 1 "{path.as_posix()}"\n{path.read_text()}'
+    code = f'typedef {T} T;\n#line 1 "{path.as_posix()}"\n{path.read_text(encoding="utf-8")}'
     # CuPy's cache on disk identifies a kernel by its source and options, so changed headers must show there.
     options = [f"-D{key}={value}" for key, value in defines]
     return code, (*options, f"-I{FOLDER}", f"-DHEADERS=0x{_headers()}")

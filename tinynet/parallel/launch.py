@@ -29,7 +29,7 @@ def launch(main, parallel=False):
 
     parallel: there must be an mpiexec, even one that leaves no sign of itself in the environment.
     """
-    if started_by_mpiexec():
+    if started_by_mpiexec() and hasattr(os, "fork"):  # not on Windows
         supervise()
     ranks = None
     try:

@@ -21,7 +21,7 @@ def check_folder(out):
     ours = False
     if config.exists():
         try:
-            ours = "tinynet" in json.loads(config.read_text())["versions"]
+            ours = "tinynet" in json.loads(config.read_text(encoding="utf-8"))["versions"]
         except (OSError, ValueError, KeyError, TypeError):
             ours = False
     for path in (config, metrics):
@@ -50,9 +50,9 @@ def write_config(folder, options, **more):
     """config.json: the options, and with which versions the run began (a resumed run keeps them)."""
     versions = {"tinynet": tinynet.__version__, "numpy": np.__version__, "python": platform.python_version()}
     with contextlib.suppress(OSError, ValueError, KeyError):
-        versions = json.loads((folder / "config.json").read_text())["versions"]
+        versions = json.loads((folder / "config.json").read_text(encoding="utf-8"))["versions"]
     config = dataclasses.asdict(options) | {"versions": versions} | more
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def run_info(options, loaders):
