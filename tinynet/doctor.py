@@ -192,7 +192,8 @@ def describe_copy(cupy, i, j):
 def mpi_library():
     """The MPI that mpi4py finds, asked in a separate process: a broken MPI may kill it."""
     program = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    how = dict(capture_output=True, encoding="utf-8", errors="replace", timeout=60)
+    answer = subprocess.run([sys.executable, "-c", program], **how)
     if answer.returncode:
         errors = [line for line in answer.stderr.splitlines() if "Error:" in line]
         raise RuntimeError(errors[-1].partition("Error: ")[2] if errors else f"exit code {answer.returncode}")

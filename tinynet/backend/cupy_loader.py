@@ -57,7 +57,8 @@ def nvidia_card():
     """Whether Linux sees an NVIDIA card on the PCI bus, with or without a driver."""
     for card in Path("/sys/bus/pci/devices").glob("*"):
         with contextlib.suppress(OSError):
-            if (card / "vendor").read_text().strip() == "0x10de" and (card / "class").read_text().startswith("0x03"):
+            vendor, kind = ((card / name).read_text("ascii").strip() for name in ("vendor", "class"))
+            if vendor == "0x10de" and kind.startswith("0x03"):
                 return True
     return False
 

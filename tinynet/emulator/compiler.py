@@ -40,7 +40,7 @@ def compiler():
     chosen = shlex.split(os.environ.get("CXX", ""))
     for command in (chosen, ["g++"], ["clang++"], [sys.executable, "-m", "ziglang", "c++"]):
         if command and shutil.which(command[0]):
-            asked = subprocess.run([*command, "--version"], capture_output=True, text=True)
+            asked = subprocess.run([*command, "--version"], capture_output=True, encoding="utf-8", errors="replace")
             if asked.returncode == 0:
                 return command, asked.stdout
     raise RuntimeError(
@@ -91,7 +91,7 @@ def make(folder, name, command, text, original):
         (new / "kernel.cu").write_text(original, encoding="utf-8")
         command = [*command, f"-I{HERE}", "translated.cpp", "-o", name]
         command.append(f"-ffile-prefix-map={new}={folder}")  # tells a debugger where the source will be
-        done = subprocess.run(command, cwd=new, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=new, capture_output=True, encoding="utf-8", errors="replace")
         if done.returncode:
             raise CompileError(done.stderr.strip())
         (new / "sha256").write_text(digest(new / name), encoding="ascii")
