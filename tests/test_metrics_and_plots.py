@@ -83,3 +83,15 @@ def test_figures_are_pictures(tmp_path, rng):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 100
             assert len(set(picture.convert("L").tobytes())) > 10, "not blank"
+
+
+def test_a_figure_is_returned_and_saved_only_where_asked(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    weight = rng.standard_normal((16, 3, 5, 5))
+    figure = plot.filters(None, weight, ["a"], "title")
+    assert not list(tmp_path.iterdir())
+    assert plot.filters("filters.png", weight, ["a"], "title").get_suptitle() == figure.get_suptitle() == "title"
+    figure.savefig("again.png", dpi=130)
+    assert Image.open("again.png").tobytes() == Image.open("filters.png").tobytes()
+    picture = rng.integers(0, 255, (4, 4, 3), dtype=np.uint8)
+    assert len(plot.nearest(None, [[(picture, "cat")] * 3] * 2, "title").axes) == 6

@@ -1,7 +1,7 @@
 """The pages' blocks can be pasted into python, in order, as their readers are told to.
 
-A terminal hands them over line by line: an empty line ends a class or a loop, and code right after one, without an empty
-line between, is a SyntaxError.
+A terminal hands them over line by line: an empty line ends a class or a loop, and code right after one, without an
+empty line between, is a SyntaxError.
 """
 
 import code
@@ -32,6 +32,6 @@ def test_blocks_run_line_by_line(page, tmp_path, monkeypatch):
         for block in blocks(page):
             if block.language != "python":
                 continue
-            for number, line in enumerate(block.text.split("\n") + [""], block.start + 1):
+            for number, line in enumerate([*block.text.split("\n"), ""], block.start + 1):
                 terminal.push(line)
                 assert not terminal.errors, f"{page.name}:{number}: pasted into python: {''.join(terminal.errors)}"

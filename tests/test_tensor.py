@@ -67,3 +67,9 @@ def test_what_is_refused(bad, error, message):
 def test_a_tensor_of_another_library_is_refused(torch):
     with pytest.raises(TypeError, match=r"^tensor: data must be a number, nested lists or an array, got Tensor"):
         tinynet.tensor(torch.ones(2))
+
+
+def test_a_tensor_too_large_to_print_shows_its_shape():
+    assert repr(tinynet.tensor(np.zeros((2, 2), np.float32))) == "tensor([[0., 0.],\n        [0., 0.]], dtype=float32)"
+    large = repr(tinynet.tensor(np.zeros((64, 3, 11, 11), np.float32), requires_grad=True))
+    assert large.endswith(", shape=(64, 3, 11, 11), dtype=float32, requires_grad=True)")

@@ -63,7 +63,8 @@ class Tensor:
         text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
         grad = ", requires_grad=True" if self.requires_grad else ""
         where = "" if self.device == "cpu" else f", device={self.device!r}"
-        return f"tensor({text}, dtype={self.dtype}{where}{grad})"
+        shape = f", shape={self.shape}" if "..." in text else ""
+        return f"tensor({text}{shape}, dtype={self.dtype}{where}{grad})"
 
     def __bool__(self):
         return bool(self.item())

@@ -1,4 +1,8 @@
-"""Figures: learning curves, first-layer filters, nearest images, and a network's columns."""
+"""Figures: learning curves, first-layer filters, nearest images, and a network's columns.
+
+Each function returns its Figure, which a notebook shows after `%matplotlib inline`; path: where to save it as well, or
+None.
+"""
 
 import warnings
 
@@ -44,7 +48,7 @@ def curves(path, rows, steps_per_epoch, title):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False, fontsize=9)
-    _save(figure, path, 130)
+    return _save(figure, path, 130)
 
 
 def filters(path, weight, names, title):
@@ -69,7 +73,7 @@ def filters(path, weight, names, title):
         axes.imshow(picture, interpolation="nearest")
         axes.set_axis_off()
         _title(axes.set_title, name, fontsize=9, color=MUTED, loc="left")
-    _save(figure, path, 130)
+    return _save(figure, path, 130)
 
 
 def nearest(path, rows, title):
@@ -87,7 +91,7 @@ def nearest(path, rows, title):
             axes.set(xticks=[], yticks=[])
             _title(axes.set_title, name if len(name) <= 22 else f"{name[:21]}…", fontsize=8, color=color)
             axes.spines[:].set(color=color, linewidth=2.5 if number == 0 else 1.5)
-    _save(figure, path, 90)
+    return _save(figure, path, 90)
 
 
 def columns(path, steps, title):
@@ -128,7 +132,7 @@ def columns(path, steps, title):
             text = (f"{amount}\neach way" if both else f"{amount}\none way") if number else f"a copy each:\n{amount}"
             y = top - 0.42 if number else height / 2
             axes.text(left[-1] + width + 0.2, y, text, va="center", fontsize=9, color=INK)
-    _save(figure, path, 110)
+    return _save(figure, path, 110)
 
 
 def _title(draw, *arguments, **style):
@@ -140,7 +144,9 @@ def _title(draw, *arguments, **style):
 def _save(figure, path, dpi):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # drawn as a box
-        figure.savefig(path, dpi=dpi)
+        if path is not None:
+            figure.savefig(path, dpi=dpi)
+    return figure
 
 
 def _draw_box(axes, x, y, width, height, box, d):

@@ -12,6 +12,8 @@ There is no other machinery: `vars(module)` is Python's own dictionary of the at
 cannot be replaced by a plain tensor, which no optimizer would know.
 """
 
+import itertools
+
 import numpy as np
 
 from tinynet.autograd import Tensor
@@ -179,7 +181,12 @@ class Module:
         inside = [(name, value) for name, value in self.members() if isinstance(value, Module)]
         if not inside:
             return f"{type(self).__name__}({self.extra_repr()})"
-        lines = [f"({name}): {value!r}".replace("\n", "\n  ") for name, value in inside]
+        lines = []
+        for text, group in itertools.groupby(inside, key=lambda member: repr(member[1])):
+            names = [name for name, _ in group]
+            alike = len(names) > 1 and isinstance(self, ModuleList)  # as PyTorch: (0-2): 3 x ReLU()
+            each = [f"({names[0]}-{names[-1]}): {len(names)} x {text}"] if alike else [f"({n}): {text}" for n in names]
+            lines += [line.replace("\n", "\n  ") for line in each]
         return "\n  ".join([f"{type(self).__name__}(", *lines]) + "\n)"
 
 
