@@ -15,11 +15,12 @@ def readable(images, transform, side, most):
             continue  # the loader counts and lists it
 
 
-def features(model, images, transform, side, most, layer="relu7", batch_size=64):
+def features(model, images, transform, side, most, layer=None, batch_size=64):
     """(indices, vectors): of up to `most` images, the outputs of `layer`, one row per image.
 
-    relu7 is the last hidden layer after its ReLU: 4096 numbers at full width.
+    None is the last hidden layer after its activation, relu7 in figure 2: 4096 numbers at full width.
     """
+    layer = layer or model.last_hidden
     indices, vectors, batch = [], [], []
 
     def hook(name, xs):

@@ -24,10 +24,12 @@ Images of 224 x 224 give conv1 55 x 55 output positions. The 2012 code found the
 The file has two halves: figure_2 is the network, place_on_devices puts it on devices.
 """
 
+import re
 from typing import NamedTuple
 
 from tinynet import nn
 from tinynet.models.recipes import RECIPES
+from tinynet.models.variants import ACTIVATIONS, varied
 from tinynet.nn.module import whole_shape
 from tinynet.parallel import (
     AllGatherChannels,
@@ -56,16 +58,20 @@ class Layer(NamedTuple):
 
     @property
     def kind(self):
-        return self.name.rstrip("0123456789")
+        return re.match(r"[a-z_]*[a-z]", self.name)[0]
+
+    @property
+    def number(self):
+        return self.name[len(self.kind) :]
 
 
 def figure_2(classes):
     """The network at full width; the shapes are those for images of 224 x 224."""
     return [
         Layer("conv1", 96, kernel=11, stride=4, padding=2),  # 96 x 55 x 55
-        Layer("relu1"), Layer("lrn1"), Layer("pool1", kernel=3, stride=2),  # 96 x 27 x 27
+        Layer("relu1"), Layer("lrn1", grouped=True), Layer("pool1", kernel=3, stride=2),  # 96 x 27 x 27
         Layer("conv2", 256, kernel=5, padding=2, grouped=True),  # 256 x 27 x 27
-        Layer("relu2"), Layer("lrn2"), Layer("pool2", kernel=3, stride=2),  # 256 x 13 x 13
+        Layer("relu2"), Layer("lrn2", grouped=True), Layer("pool2", kernel=3, stride=2),  # 256 x 13 x 13
         Layer("conv3", 384, kernel=3, padding=1), Layer("relu3"),  # 384 x 13 x 13
         Layer("conv4", 384, kernel=3, padding=1, grouped=True), Layer("relu4"),  # 384 x 13 x 13
         Layer("conv5", 256, kernel=3, padding=1, grouped=True), Layer("relu5"),  # 256 x 13 x 13
@@ -93,10 +99,11 @@ def walk(layers, image_size):
         C, flat = (C * side**2, True) if layer.kind == "flatten" else (layer.K or C, flat)
 
 
-def sizes(classes, groups=2, width=1.0, image_size=224):
+def sizes(classes, groups=2, width=1.0, image_size=224, variant=""):
     """({name: shape} of the weights, how many numbers all layers put out for one image). Allocates nothing."""
     shapes, outputs = {}, 0
-    for layer, C, positions in walk(widened(figure_2(classes), width, groups), image_size):
+    layers = widened(varied(figure_2(classes), variant), width, groups)
+    for layer, C, positions in walk(layers, image_size):
         outputs += (layer.K or C) * positions
         if layer.K:
             kernel = (layer.kernel, layer.kernel) if layer.kind == "conv" else ()
@@ -113,17 +120,18 @@ class AlexNet(nn.Module):
     all layers but fc8 (1.0: the paper's 60,965,224 parameters at 1000 classes). image_size: of the square crops.
     recipe: a Recipe; sets LRN's constants and the initial weights, which are drawn from the generator that
     tinynet.manual_seed seeds and do not depend on the number of devices. dropout: probability in fc6 and fc7.
-    split_fc8: over the devices, like fc6 and fc7; else it is whole on devices[0].
+    split_fc8: over the devices, like fc6 and fc7; else it is whole on devices[0]. variant: names from VARIANTS
+    (variants.py), separated by commas.
 
     layers: [(name, module)] in order; modules take and return lists, one tensor per device. Raises ValueError.
     """
 
     def __init__(self, classes=1000, devices=("cpu",), groups=2, width=1.0, image_size=224, recipe=RECIPES["paper"],
-                 dropout=0.5, split_fc8=False):
+                 dropout=0.5, split_fc8=False, variant=""):
         self.devices, self.groups, self.image_size = tuple(devices), groups, image_size
         self.arguments = dict(classes=classes, devices=devices, groups=groups, width=width, image_size=image_size,
-                              recipe=recipe, dropout=dropout, split_fc8=split_fc8)
-        layers = widened(figure_2(classes), width, groups)
+                              recipe=recipe, dropout=dropout, split_fc8=split_fc8, variant=variant)
+        layers = widened(varied(figure_2(classes), variant), width, groups)
         self.layers = place_on_devices(layers, self.devices, groups, image_size, recipe, dropout, split_fc8)
         for name, module in self.layers:
             setattr(self, name, module)  # where Module finds the parameters
@@ -148,6 +156,11 @@ class AlexNet(nn.Module):
         if len(self.devices) > 1:
             return [f"device {i} ({device})" for i, device in enumerate(self.devices)]
         return [f"group {i}" for i in range(self.groups)]
+
+    @property
+    def last_hidden(self):
+        """The name of the last activation: relu7 in figure 2."""
+        return [name for name, _ in self.layers if Layer(name).kind in ACTIVATIONS][-1]
 
     def whole(self):
         """The network with all of its weights in this process: itself. (HybridAlexNet has a part of them.)"""
@@ -189,8 +202,9 @@ def place_on_devices(layers, devices, groups, image_size, recipe, dropout, split
         if layer.kind == "dropout":
             module = ShardedDropout(parts)
         elif layer.kind == "lrn":
-            check_neighbors(layer.name, parts[0].size // 2, C // n, n, devices_per_group)
-            module = ShardedNorm(parts, devices_per_group)
+            sharing = devices_per_group if layer.grouped else n
+            check_neighbors(layer.name, parts[0].size // 2, C // n, n, sharing)
+            module = ShardedNorm(parts, sharing)
         else:
             module = Sharded(parts)
         placed.append((layer.name, module))
@@ -206,16 +220,16 @@ def exchange_before(layer, devices, on, devices_per_group):
     it is whole, needs all of fc7 on the first device.
     """
     if layer.grouped:
-        return [(f"all_gather{layer.name[-1]}", AllGatherChannels(devices_per_group))] if devices_per_group > 1 else []
+        return [(f"all_gather{layer.number}", AllGatherChannels(devices_per_group))] if devices_per_group > 1 else []
     if len(devices) == 1:
         return []
     if on == devices:
-        return [(f"all_gather{layer.name[-1]}", AllGatherChannels())]
-    return [(f"gather{layer.name[-1]}", GatherChannels(devices[0]))]
+        return [(f"all_gather{layer.number}", AllGatherChannels())]
+    return [(f"gather{layer.number}", GatherChannels(devices[0]))]
 
 
-def check_neighbors(name, borrowed, own, n, devices_per_group):
-    if devices_per_group > 1 and own < borrowed:
+def check_neighbors(name, borrowed, own, n, sharing):
+    if sharing > 1 and own < borrowed:
         have = f"{n} devices have {own} each: more width, or fewer devices"
         raise ValueError(f"AlexNet: {name} borrows {borrowed} channels from a neighbor, and {have}")
 
@@ -228,10 +242,10 @@ def make_module(layer, C, K, groups, recipe, dropout):
             return nn.Conv2d(C, K, *window, groups=groups if layer.grouped else 1)
         case "fc":
             return nn.Linear(C, K)
-        case "relu":
-            return nn.ReLU()
+        case kind if kind in ACTIVATIONS:
+            return ACTIVATIONS[kind]()
         case "lrn":
-            return nn.LocalResponseNorm(groups=groups, **recipe.lrn)
+            return nn.LocalResponseNorm(groups=groups if layer.grouped else 1, **recipe.lrn)
         case "pool":
             return nn.MaxPool2d(*window)
         case "flatten":

@@ -36,6 +36,8 @@ class HybridAlexNet(nn.Module):
     def __init__(self, model, ranks):
         if len(model.devices) > 1:
             raise ValueError(f"HybridAlexNet: each rank has one device, got {', '.join(model.devices)}")
+        if variant := model.arguments["variant"]:
+            raise ValueError(f"HybridAlexNet: only figure 2 itself can be split, got the variant {variant}")
         self.devices, self.groups, self.image_size, self.ranks = model.devices, model.groups, model.image_size, ranks
         self.arguments, names = model.arguments, [name for name, _ in model.layers]
         self.layers = model.layers[: names.index("flatten5") + 1]

@@ -40,7 +40,9 @@ def check_sizes(options, devices, saved=None):
             if device.startswith("emu"):
                 emulator.compiler.compiler()  # that there is one
         check_devices("AlexNet", devices)
-        shapes, outputs = sizes(max(options.outputs, 1), width=options.width, image_size=options.image_size)
+        shapes, outputs = sizes(
+            max(options.outputs, 1), width=options.width, image_size=options.image_size, variant=options.variant
+        )
     except (ValueError, RuntimeError) as error:
         raise RunError(str(error)) from error
     for name, shape in shapes.items() if saved else ():
