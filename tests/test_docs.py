@@ -128,6 +128,7 @@ NOT_IN_MATHS = {
     r"\\[^A-Za-z\s]": "Markdown eats a backslash before anything but a letter",
     r"[<*]": "is a tag or a star to Markdown: write \\lt, \\cdot, \\ast",
     r"[^\w\s]_": "may open emphasis: put a letter or digit before the underscore",
+    r"\d,\d{3}(?!\d)": "gets a space after the comma: write 1{,}000",
     r"\n\s*[-+>#]": "starts a list, a quote or a heading: do not begin a line with it",
 }
 
