@@ -22,14 +22,14 @@ def drawn(tmp_path_factory):
 
 @every_figure
 def test_a_figure_is_drawn_and_says_what_the_one_on_the_page_says(drawn, name):
-    fresh, kept = (Image.open(folder / f"{name}.png") for folder in (drawn, DOCS / "figures"))
-    gray = np.asarray(fresh.convert("L"))
-    assert fresh.width == 800 and (drawn / f"{name}.png").stat().st_size < 60_000
-    assert 0.01 < (gray < 200).mean() < 0.5, "an empty picture, or a black one"
-    assert min(gray[0].min(), gray[-1].min(), gray[:, 0].min(), gray[:, -1].min()) > 250, "cut off at an edge"
-    assert kept.size == fresh.size and kept.text["Description"] == fresh.text["Description"], (
-        f"{name}.png is not what its script draws now: python docs/figures/redraw.py"
-    )
+    with Image.open(drawn / f"{name}.png") as fresh, Image.open(DOCS / "figures" / f"{name}.png") as kept:
+        gray = np.asarray(fresh.convert("L"))
+        assert fresh.width == 800 and (drawn / f"{name}.png").stat().st_size < 60_000
+        assert 0.01 < (gray < 200).mean() < 0.5, "an empty picture, or a black one"
+        assert min(gray[0].min(), gray[-1].min(), gray[:, 0].min(), gray[:, -1].min()) > 250, "cut off at an edge"
+        assert kept.size == fresh.size and kept.text["Description"] == fresh.text["Description"], (
+            f"{name}.png is not what its script draws now: python docs/figures/redraw.py"
+        )
 
 
 @every_figure
