@@ -123,6 +123,19 @@ def test_steps_are_numbered_once_through_a_page(page):
     assert not re.search(r"\*\*Step \d", prose(page)), f"{page.name}: a step is a heading"
 
 
+OPERATIONS = sorted(path.stem for path in ROOT.glob("tinynet/ops/*.py") if path.stem != "__init__")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_page_explains_each_operation(operation):
+    """Its row in docs/README.md ends in a link to the page, and the page names its file."""
+    readme = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    page = re.search(rf"(?m)^\|.*\(\.\./tinynet/ops/{operation}\.py\).*\]\(([\w./]+\.md)\) \|$", readme)
+    assert page, f"docs/README.md: no row says which page explains {operation}.py"
+    text = (ROOT / "docs" / page[1]).read_text(encoding="utf-8")
+    assert f"/{operation}.py" in text, f"{page[1]} should explain {operation}.py, and does not name it"
+
+
 # GitHub reads a page as Markdown first and as maths second, so maths must not look like Markdown.
 NOT_IN_MATHS = {
     r"\\[^A-Za-z\s]": "Markdown eats a backslash before anything but a letter",
