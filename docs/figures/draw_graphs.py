@@ -1,18 +1,10 @@
 """Graphs with values and cotangents, for autograd.md and local_response_norm.md."""
 
 import numpy as np
-from drawing import (
-    BACKWARD,
-    FORWARD,
-    INK,
-    arrow,
-    box,
-    canvas,
-    number,
-    write,
-)
+from drawing import BACKWARD, FORWARD, INK, arrow, box, canvas, number, write
 
 import tinynet
+from tinynet import functional as F
 
 
 def watched(tensor):
@@ -104,20 +96,21 @@ def two_roads():
 
 def lrn_roads():
     """LRN's example by hand: the loss depends on y_1 only, and yet all three inputs get a cotangent."""
-    x = [tinynet.tensor(v, requires_grad=True) for v in (1.0, 2.0, -1.0)]
-    roads = [watched(v) for v in x]  # those through s; the direct one has a zero of its own
-    s, ds = watched(4 + sum(v * v for v, _ in roads))  # s_1: its window holds all three
-    direct, d_direct = watched(x[1])
-    y, dy = watched(direct / s)
+    x = tinynet.tensor(np.array([1.0, 2, -1]).reshape(1, 3, 1, 1), requires_grad=True)
+    y, dy = watched(F.local_response_norm(x, size=3, alpha=3.0, beta=1.0, k=4.0)[0, 1, 0, 0])
     y.backward()
+    values, slopes = x.numpy().ravel(), x.grad.ravel()
+    roads = [tinynet.tensor(v, requires_grad=True) for v in (values[1], *values)]  # the direct one, those through s_1
+    s, ds = watched(4 + sum(v * v for v in roads[1:]))
+    (roads[0] / s).backward()
     figure, axes = canvas(67)
     for i, row in {1: 9, 0: 29, 2: 49}.items():
-        node(axes, 14, row, f"x{'₀₁₂'[i]}", x[i].item(), x[i].grad, 24)
+        node(axes, 14, row, f"x{'₀₁₂'[i]}", values[i], slopes[i], 24)
         start, end = (26.4, row + (4 if i == 1 else 0)), (45.2, 39 + {0: 0, 1: -4, 2: 4}[i])
-        there_and_back(axes, start, end, number(roads[1][1].grad) if i == 1 else "", (6.5, -3.5))
+        there_and_back(axes, start, end, number(roads[2].grad) if i == 1 else "", (6.5, -3.5))
     node(axes, 58, 39, "s₁", s.item(), ds.grad, 25)
     node(axes, 88, 9, "y₁", y.item(), dy.grad, 21)
-    there_and_back(axes, (26.4, 6), (77, 6), number(d_direct.grad), (0, 4.5))
+    there_and_back(axes, (26.4, 6), (77, 6), number(roads[0].grad), (0, 4.5))
     there_and_back(axes, (66, 32), (80, 16))
     legend(axes, 64)
     return figure

@@ -26,16 +26,11 @@ from tinynet.windows import col2im, im2col, output_size
 ONE, STEP = (1, 1), (2, 2)
 
 
-def columns_of(image, kernel, P, Q, stride=ONE):
-    out = np.empty((1, *kernel, 1, P, Q))
-    im2col(image[None, None], kernel, P, Q, stride, ONE, out)
-    return out.reshape(kernel[0] * kernel[1], P * Q)
-
-
 def window_to_column():
     """A 3 x 3 image, 2 x 2 windows: window (0, 1) becomes the second column."""
     image = np.arange(1.0, 10).reshape(3, 3)
-    cols = columns_of(image, (2, 2), 2, 2)
+    columns = np.empty((1, 2, 2, 1, 2, 2))  # (C, R, S, B, P, Q)
+    im2col(image[None, None], (2, 2), 2, 2, ONE, ONE, columns)
     shades = [FORWARD_FILL, "#b3d5ea", "#8fc1df", "#6aaed4"]
     cells = [(0, 1), (0, 2), (1, 1), (1, 2)]  # of window (0, 1), in the image
     figure, axes = canvas(54)
@@ -45,7 +40,7 @@ def window_to_column():
     write(axes, 69, 5, "its four windows as columns")
     for j, name in enumerate(("(0,0)", "(0,1)", "(1,0)", "(1,1)")):
         write(axes, 59.5 + 9 * j, 10.5, name, FORWARD if j == 1 else MUTED, SMALL)
-    array(axes, 55, 13, cols, 9, fills={(i, 1): shade for i, shade in enumerate(shades)})
+    array(axes, 55, 13, columns.reshape(4, 4), 9, fills={(i, 1): shade for i, shade in enumerate(shades)})
     frame(axes, 64, 13, 9, 36, FORWARD)
     for i, name in enumerate(("(0,0)", "(0,1)", "(1,0)", "(1,1)")):
         write(axes, 53, 17.5 + 9 * i, name, MUTED, SMALL, ha="right")
@@ -67,7 +62,7 @@ def overlaps():
         edge = kernel * cell
         frame(axes, left, 9, edge, edge, FORWARD, dashes=(0, (3, 1.5)))
         frame(axes, left + stride[0] * cell, 9 + stride[0] * cell, edge, edge, THIRD, inset=0.5)
-    write(axes, 18, 39.5, "blue, green:", MUTED, SMALL)
+    write(axes, 18, 39.5, "dashed and solid:", MUTED, SMALL)
     write(axes, 18, 43.5, "two of the windows", MUTED, SMALL)
     return figure
 
@@ -75,8 +70,11 @@ def overlaps():
 def edges():
     """The last two windows of conv1, 11 wide in steps of 4: what 55 positions need at the right edge."""
     figure, axes = canvas(70)
-    first = 204  # the column of pixels at the left of the drawing
-    place = lambda column: 6 + (column - first) * 3.35  # noqa: E731
+    first, cell = 204, 3.35  # the column of pixels at the left of the drawing; a pixel's width
+
+    def place(column):
+        return 6 + (column - first) * cell
+
     rows = [
         ("2012, rounding up", 224, 0, True, "the last window reads zeros from outside"),
         ("Caffe, 227 pixels", 227, 0, False, "the last window just fits"),
@@ -86,12 +84,9 @@ def edges():
         top = 4 + 22.5 * number
         count = output_size(size, 11, 4, padding, 1, ceil_mode)
         write(axes, 4, top, f"{name}: windows 0 to {count - 1}", ha="left")
-        for column in range(first, 4 * (count - 1) - padding + 11):
-            inside = column < size
-            look = dict(fc=FORWARD_FILL if inside else "white", ec=LINE, lw=0.7, hatch=None if inside else "////")
-            axes.add_patch(Rectangle((place(column), top + 3.5), 3.35, 4, **look))
-        for column in range(4 * (count - 1) - padding + 11, size + padding):
-            axes.add_patch(Rectangle((place(column), top + 3.5), 3.35, 4, fc="white", ec=LINE, lw=0.7, hatch="////"))
+        for column in range(first, max(4 * (count - 1) - padding + 11, size + padding)):
+            look = dict(fc=FORWARD_FILL) if column < size else dict(fc="white", hatch="////")
+            axes.add_patch(Rectangle((place(column), top + 3.5), cell, 4, ec=LINE, lw=0.7, **look))
         for window, color in ((count - 2, MUTED), (count - 1, FORWARD)):
             start, height = 4 * window - padding, top + (9.4 if window == count - 2 else 11.8)
             axes.plot([place(start), place(start + 11)], [height, height], color=color, lw=3, solid_capstyle="butt")
@@ -117,9 +112,9 @@ def winners():
     centers = array(axes, 6, 8, x.data[0, 0], 8, fills=won)
     array(axes, 71, 17, dy, 10)
     for (p, q), color in colors.items():
-        inset = {(0, 0): 0.4, (0, 1): 0.9, (1, 0): 0.9, (1, 1): 0.4}[p, q]
-        frame(axes, 6 + 16 * q, 8 + 16 * p, 24, 24, color, dashes=["-", (0, (3, 1.5))][(p + q) % 2], inset=inset)
-        frame(axes, 71 + 10 * q, 17 + 10 * p, 10, 10, color, inset=0.5, dashes=["-", (0, (3, 1.5))][(p + q) % 2])
+        look = dict(inset=0.9, dashes=(0, (3, 1.5))) if p != q else dict(inset=0.4)
+        frame(axes, 6 + 16 * q, 8 + 16 * p, 24, 24, color, **look)
+        frame(axes, 71 + 10 * q, 17 + 10 * p, 10, 10, color, **look)
         r, s = divmod(int(winner[p, q]), 3)
         h, v = centers[2 * p + r, 2 * q + s]
         start, end, bend = {

@@ -14,14 +14,14 @@ from PIL.PngImagePlugin import PngInfo
 
 INK, MUTED, LINE = "#222222", "#666666", "#9a9a9a"
 FORWARD, BACKWARD, THIRD, FOURTH = "#0072b2", "#d55e00", "#007a5a", "#8a5a83"  # Okabe and Ito's, two a little darker
-FORWARD_FILL, BACKWARD_FILL, THIRD_FILL = "#d9eaf5", "#fbe2d0", "#d5eee5"
+FORWARD_FILL, BACKWARD_FILL = "#d9eaf5", "#fbe2d0"
 NORMAL, SMALL, DPI, INCHES = 10, 8.5, 160, 5
 
 
-def canvas(height, width=100):
-    """A figure that is only a drawing: axes without frames, `width` x `height` units, y downward."""
-    figure = Figure(figsize=(INCHES, INCHES * height / width))
-    axes = figure.add_axes([0, 0, 1, 1], xlim=(0, width), ylim=(height, 0))
+def canvas(height):
+    """A figure that is only a drawing: axes without frames, 100 units wide and `height` units high, y downward."""
+    figure = Figure(figsize=(INCHES, INCHES * height / 100))
+    axes = figure.add_axes([0, 0, 1, 1], xlim=(0, 100), ylim=(height, 0))
     axes.set_axis_off()
     return figure, axes
 
@@ -40,11 +40,10 @@ def write(axes, x, y, text, color=INK, size=NORMAL, ha="center", va="center", **
     return axes.text(x, y, text, color=color, fontsize=size, ha=ha, va=va, **options)
 
 
-def box(axes, x, y, width, height, color=INK, fill="white"):
+def box(axes, x, y, width, height):
     """A box with round corners around (x, y)."""
-    place = (x - width / 2, y - height / 2)
-    style = FancyBboxPatch(place, width, height, "round,pad=0,rounding_size=1.2", fc=fill, ec=color, lw=1.3, zorder=2)
-    axes.add_patch(style)
+    corner, style = (x - width / 2, y - height / 2), "round,pad=0,rounding_size=1.2"
+    axes.add_patch(FancyBboxPatch(corner, width, height, style, fc="white", ec=INK, lw=1.3, zorder=2))
 
 
 def arrow(axes, start, end, color=LINE, bend=0.0, over=False):
@@ -59,10 +58,10 @@ def number(value):
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
-def array(axes, x, y, values, cell=6.0, fills=None, edges=None, size=NORMAL, text=number, color=INK):
+def array(axes, x, y, values, cell, fills=None):
     """An array of numbers as a grid of squares whose top left corner is (x, y). Returns {(i, j): center}.
 
-    fills, edges: {(i, j): color} of cells that differ from the others.
+    fills: {(i, j): color} of cells that differ from the others.
     """
     centers = {}
     for i, row in enumerate(values):
@@ -71,9 +70,7 @@ def array(axes, x, y, values, cell=6.0, fills=None, edges=None, size=NORMAL, tex
             fill = (fills or {}).get((i, j), "white")
             axes.add_patch(Rectangle(corner, cell, cell, fc=fill, ec=LINE, lw=0.8, zorder=2))
             centers[i, j] = corner[0] + cell / 2, corner[1] + cell / 2
-            write(axes, *centers[i, j], text(value), color, size, zorder=3)
-    for (i, j), edge in (edges or {}).items():
-        frame(axes, x + j * cell, y + i * cell, cell, cell, edge)
+            write(axes, *centers[i, j], number(value), zorder=3)
     return centers
 
 
