@@ -1,0 +1,21 @@
+"""A graph as text in the language of Graphviz (https://graphviz.org/doc/info/lang.html): dot -Tpdf graph.dot"""
+
+from tinynet.drawing.rows import rows_of
+
+
+def dot(graph):
+    begin = len(graph.functions) + 1
+    number_of = {box: number for number, box in enumerate(graph.boxes)}
+    lines = ["digraph {", "  node [shape=box, fontname=monospace, fontsize=10]", "  edge [color=gray40]"]
+    for number, box in enumerate(graph.boxes):
+        rows = [f"{row.left}  {row.right}".rstrip() for row in rows_of(box, begin)]
+        style = "" if box.function is not None else ', style="rounded"' if box.needs_grad else ', style="dashed"'
+        lines.append(f"  {number} [label={quoted(rows)}{style}]")
+        lines += [f"  {number_of[source]} -> {number}" for source, _ in box.inputs]
+    return "\n".join([*lines, "}\n"])
+
+
+def quoted(rows):
+    r"""Lines in quotes, each ended by \l, which puts it on the left."""
+    escaped = [row.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") for row in rows]
+    return '"' + "".join(row + r"\l" for row in escaped) + '"'

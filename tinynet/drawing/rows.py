@@ -1,0 +1,92 @@
+"""What stands in a box, as rows of text: the operation and its shape, the value, the cotangent and where it came from."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinynet.backend import to_device
+
+WRITTEN_OUT = 6  # numbers; larger arrays are summarized
+LISTED = 4  # outputs of one box, or paths by which cotangents arrived at one value
+
+
+class Row(NamedTuple):
+    """kind: title, output, value, cotangent or more. step: when it is known (graph.py)."""
+
+    left: str
+    right: str
+    kind: str
+    step: int = 0
+
+
+def rows_of(box, begin):
+    """The rows of a box. begin: the step in which backward begins."""
+    several = len(box.outputs) > 1
+    first = box.outputs[0]
+    name = "" if several or box.function is None or not first.name else f" → {first.name}"
+    rows = [Row(box.title + name, "" if several else shape(first.shape), "title")]
+    for index, output in enumerate(box.outputs[:LISTED]):
+        if several:
+            rows.append(Row(f"output {index}" + (f" → {output.name}" if output.name else ""), shape(output.shape),
+                            "output"))  # fmt: skip
+        if output.data is not None:
+            rows += [Row(line, "", "value", box.forward) for line in numbers(output.data)]
+        rows += cotangent_rows(box, output, begin)
+    if len(box.outputs) > LISTED:
+        rows.append(Row(f"and {len(box.outputs) - LISTED} more outputs", "", "more"))
+    return rows
+
+
+def cotangent_rows(box, output, begin):
+    """d = ..., after a row for each path by which a part of it arrived, if there are several."""
+    if output.cotangent is None:
+        return []
+    rows, received = [], output.received
+    for place, (user, number, dx) in enumerate(received[:LISTED] if len(received) > 1 else []):
+        sign = "+ " if place else "  "
+        rows.append(Row(sign + in_line(dx), origin(user, number), "cotangent", step_of(user, begin)))
+    if len(received) > LISTED:
+        rows.append(Row(f"+ {len(received) - LISTED} more", "", "cotangent", step_of(received[-1][0], begin)))
+    step = max((step_of(user, begin) for user, _, _ in received), default=begin)
+    first, *others = numbers(output.cotangent)
+    return rows + [Row(f"d = {first}", "", "cotangent", step), *(Row(f"    {x}", "", "cotangent", step) for x in others)]
+
+
+def step_of(user, begin):
+    return begin if user is None else user.backward
+
+
+def origin(user, number):
+    """ "from 3 mul, other": which Function's backward a cotangent came from, and for which of its inputs."""
+    if user is None:
+        return "from a Function that is not drawn"
+    return f"from {user.title}" + (f", {user.function.argument_name(number)}" if len(user.inputs) > 1 else "")
+
+
+def shape(axes):
+    return str(tuple(axes)) if axes else ""
+
+
+def numbers(array):
+    """An array as lines of text: all of its numbers if there are few, else their mean, spread and range."""
+    a = np.asarray(to_device(array, "cpu"))
+    if a.size <= WRITTEN_OUT:
+        return np.array2string(a, separator=", ", formatter={"all": number}, max_line_width=10_000).splitlines()
+    if a.dtype.kind == "b":
+        return [f"{int(a.sum())} of {a.size} true"]
+    finite = a[np.isfinite(a)] if a.dtype.kind == "f" else a
+    lines = [] if finite.size == a.size else [f"{a.size - finite.size} of {a.size} not finite"]
+    if finite.size:
+        mean, std = finite.mean(dtype=np.float64), finite.std(dtype=np.float64)
+        lines.append(f"mean {number(mean, 3)}, std {number(std, 3)}")
+        lines.append(f"min {number(finite.min(), 3)}, max {number(finite.max(), 3)}")
+    return lines
+
+
+def in_line(array):
+    lines = numbers(array)
+    return " ".join(line.strip() for line in lines) if array.size <= WRITTEN_OUT else lines[0]
+
+
+def number(x, digits=4):
+    return str(x) if x.dtype.kind in "iub" else f"{x + 0.0:.{digits}g}"
