@@ -5,13 +5,12 @@ from tinynet.drawing.rows import rows_of
 
 def dot(graph):
     begin = len(graph.functions) + 1
-    number_of = {box: number for number, box in enumerate(graph.boxes)}
     lines = ["digraph {", "  node [shape=box, fontname=monospace, fontsize=10]", "  edge [color=gray40]"]
-    for number, box in enumerate(graph.boxes):
+    for box in graph.boxes:
         rows = [f"{row.left}  {row.right}".rstrip() for row in rows_of(box, begin)]
         style = "" if box.function is not None else ', style="rounded"' if box.needs_grad else ', style="dashed"'
-        lines.append(f"  {number} [label={quoted(rows)}{style}]")
-        lines += [f"  {number_of[source]} -> {number}" for source, _ in box.inputs]
+        lines.append(f"  {box.number} [label={quoted(rows)}{style}]")
+        lines += [f"  {source.number} -> {box.number}" for source, _ in box.inputs]
     return "\n".join([*lines, "}\n"])
 
 

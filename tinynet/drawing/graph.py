@@ -30,7 +30,7 @@ class Output:
 class Box:
     """A Function, or a leaf (function is None). inputs: [(Box, output_index)].
 
-    number: its place among the Functions. forward, backward: its steps. dxs: what backward returned, or None.
+    number: its place in Graph.boxes. forward, backward: its steps. dxs: what backward returned, or None.
     """
 
     function: object
@@ -47,19 +47,15 @@ class Box:
     def title(self):
         if self.function is None:
             return self.outputs[0].name or ("leaf" if self.needs_grad else "constant")
-        return f"{self.number} {self.function.name}"
+        return f"{self.forward} {self.function.name}"
 
 
 @dataclass
 class Graph:
-    """boxes: each after those of its inputs; the last one made the tensor. walked_back: the steps of backward, n or 0.
-
-    note: what is not known, and what to do about it.
-    """
+    """boxes: each after those of its inputs; the last one made the tensor. note: what is not known, and why."""
 
     boxes: list
     note: str
-    walked_back: int = 0
 
     @property
     def functions(self):
@@ -75,8 +71,10 @@ def graph_of(tensor, names=None):
     if function is None:
         raise ValueError("draw: this tensor has no graph: it is no result of operations on tensors that require grad")
     graph = recorded_graph(function.node, names) if function.node else graph_without_values(function, names)
-    for number, box in enumerate(graph.functions):
-        box.number, box.forward = number, number + 1
+    for number, box in enumerate(graph.boxes):
+        box.number = number
+    for step, box in enumerate(graph.functions, 1):
+        box.forward = step
     return graph
 
 
@@ -114,7 +112,7 @@ def recorded_graph(last, names):
     for step, node in enumerate(back, len(nodes) + 2):
         box_of[node].backward = step
     note = "" if back else f"No cotangents: backward has not run inside {RECORD}."
-    return Graph(boxes, note, len(back))
+    return Graph(boxes, note)
 
 
 def nodes_behind(last):

@@ -1,6 +1,6 @@
 """Where the boxes of a graph go: in ranks, from top to bottom (Sugiyama, Tagawa and Toda, 1981).
 
-1. Ranks. A box stands one rank below the lowest of its inputs; a box without inputs right above its first user.
+1. Ranks. A box stands right above the highest of its users: weights next to where they are used.
 2. Lanes. An edge that skips ranks passes each of them in a lane of its own, a narrow item in the row. Edges from one
    output share their lanes, so that a weight used a hundred times has one line down, with a hundred branches.
 3. Order. Each rank is sorted by the mean place of its neighbors above, then below, and so on (barycenters). The order
@@ -41,35 +41,41 @@ def layout(sizes, edges):
     rows = [[] for _ in range(max(ranks) + 1)]
     for box, rank in enumerate(ranks):
         rows[rank].append(box)
-    lanes = lanes_of(edges, ranks, rows, widths)
+    depths = depth_of_each(len(sizes), edges)
+    lanes = lanes_of(edges, ranks, depths, rows, widths)
     links = dict.fromkeys(pair for lane in lanes for pair in pairwise(lane))  # a shared lane counts once
     above, below = defaultdict(list), defaultdict(list)
     for upper, lower in links:
         above[lower].append(upper)
         below[upper].append(lower)
-    n = len(sizes)
-    plain = {box for box in range(n) if not above[box]}  # leaves, which make way for all others
     middle = [0.0] * len(widths)
-    sort_rows(rows, widths, above, below, middle)
-    place(rows, widths, above, below, middle, plain, n)
+    sort_rows(rows, widths, depths, above, below, middle)
+    place(rows, widths, depths, above, below, middle, len(sizes))
     return routed(sizes, edges, ranks, rows, lanes, middle)
 
 
 def rank_of_each(n, edges):
-    ranks, inputs, users = [0] * n, defaultdict(list), defaultdict(list)
+    """From the end: the longest path from a box to the last rank."""
+    to_end, users = [0] * n, defaultdict(list)
+    for source, _, _, target in edges:
+        users[source].append(target)
+    for box in reversed(range(n)):
+        to_end[box] = max((to_end[user] + 1 for user in users[box]), default=0)
+    return [max(to_end) - steps for steps in to_end]
+
+
+def depth_of_each(n, edges):
+    """From the beginning: the longest path from a leaf to a box. The deeper one is, the less it makes way for others."""
+    depths, inputs = [0] * n, defaultdict(list)
     for source, _, _, target in edges:
         inputs[target].append(source)
-        users[source].append(target)
     for box in range(n):
-        ranks[box] = max((ranks[x] + 1 for x in inputs[box]), default=0)
-    for box in range(n):
-        if not inputs[box] and users[box]:
-            ranks[box] = min(ranks[user] for user in users[box]) - 1
-    return ranks
+        depths[box] = max((depths[x] + 1 for x in inputs[box]), default=0)
+    return depths
 
 
-def lanes_of(edges, ranks, rows, widths):
-    """For each edge the items that it passes, from source to target. New items go into rows and widths."""
+def lanes_of(edges, ranks, depths, rows, widths):
+    """For each edge the items that it passes, from source to target. New items go into depths, rows and widths."""
     trunks, lanes = defaultdict(dict), []  # {(source, output_index): {rank: item}}
     for source, output_index, _, target in edges:
         trunk = trunks[source, output_index]
@@ -77,6 +83,7 @@ def lanes_of(edges, ranks, rows, widths):
             if rank not in trunk:
                 trunk[rank] = len(widths)
                 widths.append(LANE)
+                depths.append(depths[source])
                 rows[rank].append(trunk[rank])
         lanes.append([source, *(trunk[rank] for rank in range(ranks[source] + 1, ranks[target])), target])
     return lanes
@@ -85,8 +92,14 @@ def lanes_of(edges, ranks, rows, widths):
 # ---------------------------------------------------------------------------- order
 
 
-def sort_rows(rows, widths, above, below, middle):
+def sort_rows(rows, widths, depths, above, below, middle):
     """Put each row into an order with few crossings, and the middle of each item where it then is."""
+
+    def key(item):
+        """Of the inputs of one box, leaves stand on the outside: on the right, in the left half on the left."""
+        wish = mean([middle[x] for x in neighbors[item]], middle[item])
+        return wish, 0 if depths[item] else -1 if wish < -1 else 1
+
     best, fewest = None, None
     for row in rows:
         put_side_by_side(row, widths, middle)
@@ -94,7 +107,7 @@ def sort_rows(rows, widths, above, below, middle):
         down = number % 2 == 0
         neighbors = above if down else below
         for row in rows if down else reversed(rows):
-            row.sort(key=lambda item: mean([middle[x] for x in neighbors[item]], middle[item]))
+            row.sort(key=key)
             put_side_by_side(row, widths, middle)
         count = sum(crossings(row, below, middle) for row in rows)
         if fewest is None or count < fewest:
@@ -129,21 +142,23 @@ def mean(values, default):
 # ---------------------------------------------------------------------------- places
 
 
-def place(rows, widths, above, below, middle, plain, n):
+def place(rows, widths, depths, above, below, middle, n):
     """Move each item towards its neighbors, row by row, down and up in turn. Order and distances stay."""
 
     def wish(item, neighbors):
-        """A straight lane comes first, then a straight chain of Functions; leaves do not pull if others do."""
-        others = [x for x in neighbors if x not in plain] or neighbors
-        straight = [x for x in others if x >= n] if item >= n else []
-        return mean([middle[x] for x in straight or others], middle[item])
+        """To go straight on: lanes like lanes, Functions like the deepest of their neighbors, which is the main road."""
+        like = [x for x in neighbors if x >= n] if item >= n else []
+        deepest = max(depths[x] for x in neighbors)
+        like = like or [x for x in neighbors if depths[x] == deepest]
+        return sum(middle[x] for x in like) / len(like)
 
+    weights = [(1 + depth) ** 4 for depth in depths]
     for number in range(ROUNDS):
-        down = number % 2 == 0
-        for row in rows if down else reversed(rows):
-            wishes = [wish(item, (above if down else below)[item] or below[item] or above[item]) for item in row]
-            weights = [1 if item in plain else 10 for item in row]
-            for item, x in zip(row, spread(wishes, weights, [widths[item] for item in row]), strict=True):
+        first, second = (above, below) if number % 2 == 0 else (below, above)
+        for row in rows if first is above else reversed(rows):
+            wishes = [wish(item, first[item] or second[item] or [item]) for item in row]
+            places = spread(wishes, [weights[item] for item in row], [widths[item] for item in row])
+            for item, x in zip(row, places, strict=True):
                 middle[item] = x
 
 
@@ -212,12 +227,22 @@ def vertical_bands(rows, sizes, lanes, middle):
 
 
 def arrivals(sizes, edges, lanes, middle):
-    """{number of the edge: x at its target}: side by side around the middle, in the order in which they come."""
+    """{number of the edge: x at its target}: side by side around the middle, in the order in which they come.
+
+    If a single one comes from nearly above, all move a little to let it go straight down.
+    """
     coming, places = defaultdict(list), {}
     for number, lane in enumerate(lanes):
         coming[edges[number][-1]].append((middle[lane[-2]], number))
     for target, found in coming.items():
-        apart = min(24, sizes[target][0] / (len(found) + 1))
-        for i, (_, number) in enumerate(sorted(found)):
-            places[number] = middle[target] + apart * (i - (len(found) - 1) / 2)
+        found.sort()
+        width = sizes[target][0]
+        apart = min(24, width / (len(found) + 1))
+        left = middle[target] - apart * (len(found) - 1) / 2
+        shifts = [x - left - apart * i for i, (x, _) in enumerate(found)]
+        shift = min(shifts, key=abs)
+        alone = sum(x == found[shifts.index(shift)][0] for x, _ in found) == 1
+        if alone and abs(shift) + apart * (len(found) - 1) / 2 < width / 2 - 4:
+            left += shift
+        places |= {number: left + apart * i for i, (_, number) in enumerate(found)}
     return places

@@ -41,9 +41,8 @@ STYLE = """
 def svg(graph):
     begin = len(graph.functions) + 1
     rows = [rows_of(box, begin) for box in graph.boxes]
-    number_of = {box: number for number, box in enumerate(graph.boxes)}
-    edges = [(number_of[source], output_index, len(source.outputs), target)
-             for target, box in enumerate(graph.boxes) for source, output_index in box.inputs]  # fmt: skip
+    edges = [(source.number, output_index, len(source.outputs), box.number)
+             for box in graph.boxes for source, output_index in box.inputs]  # fmt: skip
     sizes = [size(found) for found in rows]
     places = layout(sizes, edges)
     legend = legend_of(graph)
@@ -58,10 +57,10 @@ def svg(graph):
         *(text(line, MARGIN, MARGIN + LINE * (i + 0.5), kind) for i, (line, kind) in enumerate(legend)),
         f'<g transform="translate({inset:.1f} {top:.1f})">',
     ]
-    for (source, _, _, target), route in zip(edges, places.routes, strict=True):
-        parts.append(drawn_edge(route, graph.boxes[source], graph.boxes[target], source, target))
-    for number, (box, found) in enumerate(zip(graph.boxes, rows, strict=True)):
-        parts.append(drawn_box(number, box, found, places.corners[number], sizes[number]))
+    for (_, _, _, target), route in zip(edges, places.routes, strict=True):
+        parts.append(drawn_edge(route, graph.boxes[target]))
+    for box, found in zip(graph.boxes, rows, strict=True):
+        parts.append(drawn_box(box, found, places.corners[box.number], sizes[box.number]))
     return "\n".join([*parts, "</g></svg>\n"])
 
 
@@ -76,14 +75,14 @@ def summary(graph):
 
 
 def legend_of(graph):
-    known = [("value, computed forward", "value"), ("d, the cotangent: slope of the result in the value", "cotangent")]
+    known = [("value, from the forward pass", "value"), ("d: its cotangent, the slope of the result in it", "cotangent")]
     return [(graph.note, "more")] if graph.note else known
 
 
-def drawn_box(number, box, rows, corner, size):
+def drawn_box(box, rows, corner, size):
     (x, y), (width, height) = corner, size
     kind = "op" if box.function is not None else "leaf" if box.needs_grad else "leaf constant"
-    lines = [f'<g class="box {kind}" id="box{number}" data-step="{box.forward}" data-back="{box.backward}">',
+    lines = [f'<g class="box {kind}" id="box{box.number}" data-step="{box.forward}" data-back="{box.backward}">',
              f"<title>{escape(about(box))}</title>",
              f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
              f'rx="{3 if box.function is not None else 10}"/>']  # fmt: skip
@@ -107,7 +106,7 @@ def text(line, x, y, kind, step=0, more=""):
     return f'<text class="{kind}" data-step="{step}" x="{x:.1f}" y="{y + 4:.1f}"{more}>{escape(line)}</text>'
 
 
-def drawn_edge(route, source, target, source_number, target_number):
+def drawn_edge(route, target):
     """A line through the points of a route: straight down within a rank, a curve between two; and its arrowhead."""
     (x, y), *rest = route
     path = [f"M{x:.1f} {y:.1f}"]
@@ -116,6 +115,5 @@ def drawn_edge(route, source, target, source_number, target_number):
         curve = f"C{x:.1f} {middle:.1f} {to_x:.1f} {middle:.1f} {to_x:.1f} {to_y:.1f}"
         path.append(curve if i % 2 else f"V{to_y:.1f}")
         x, y = to_x, to_y
-    return (f'<g class="road" data-step="{target.forward}" data-back="{target.backward}" data-from="box{source_number}" '
-            f'data-to="box{target_number}"><path class="edge" d="{"".join(path)}"/>'
-            f'<path class="head" d="M{x:.1f} {y:.1f}l-3.5 -7h7z"/></g>')  # fmt: skip
+    return (f'<g class="road" data-step="{target.forward}" data-back="{target.backward}">'
+            f'<path class="edge" d="{"".join(path)}"/><path class="head" d="M{x:.1f} {y:.1f}l-3.5 -7h7z"/></g>')  # fmt: skip
