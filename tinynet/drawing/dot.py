@@ -16,5 +16,5 @@ def dot(graph):
 
 def quoted(rows):
     r"""Lines in quotes, each ended by \l, which puts it on the left."""
-    escaped = [row.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") for row in rows]
+    escaped = [row.replace("\\", "\\\\").replace('"', '\\"') for row in rows]
     return '"' + "".join(row + r"\l" for row in escaped) + '"'

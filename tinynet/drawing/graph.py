@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tinynet.autograd import Tensor
 from tinynet.backpropagation import topological_order
+from tinynet.drawing.source import printable
 
 RECORD = "`with tinynet.record():`"
 
@@ -86,7 +87,7 @@ def names_by_place(names):
     if not isinstance(names, dict) or not all(isinstance(x, Tensor) for x in names):
         what = "a dictionary with other keys" if isinstance(names, dict) else type(names).__name__
         raise TypeError(f"draw: names must be a module or a dictionary {{tensor: name}}, got {what}")
-    return {(x.function or x, x.output_index): str(name) for x, name in names.items()}
+    return {(x.function or x, x.output_index): printable(str(name)) for x, name in names.items()}
 
 
 # ---------------------------------------------------------------------------- recorded
@@ -145,7 +146,7 @@ def graph_without_values(last, names):
         for x in sources:
             if x.leaf is not None and x.leaf not in box_of:
                 name = names.get((x.leaf, 0), "")
-                boxes.append(Box(None, [], [Output(x.shape, x.leaf.data, x.leaf.grad, name=name)]))
+                boxes.append(Box(None, [], [Output(x.shape, x.leaf.data, name=name)]))
                 box_of[x.leaf] = boxes[-1]
         outputs = [Output(y[0], name=names.get((function, i), "")) for i, y in enumerate(function.outputs)]
         inputs = [(box_of[x.function if x.leaf is None else x.leaf], x.output_index) for x in sources]

@@ -65,7 +65,7 @@ def rank_of_each(n, edges):
 
 
 def depth_of_each(n, edges):
-    """From the beginning: the longest path from a leaf to a box. The deeper one is, the less it makes way for others."""
+    """From the beginning: the longest path from a leaf to a box. The deeper a box, the less it makes way for others."""
     depths, inputs = [0] * n, defaultdict(list)
     for source, _, _, target in edges:
         inputs[target].append(source)
@@ -146,13 +146,13 @@ def place(rows, widths, depths, above, below, middle, n):
     """Move each item towards its neighbors, row by row, down and up in turn. Order and distances stay."""
 
     def wish(item, neighbors):
-        """To go straight on: lanes like lanes, Functions like the deepest of their neighbors, which is the main road."""
+        """To go straight on: lanes below lanes, Functions below the deepest of their neighbors, along the main road."""
         like = [x for x in neighbors if x >= n] if item >= n else []
         deepest = max(depths[x] for x in neighbors)
         like = like or [x for x in neighbors if depths[x] == deepest]
         return sum(middle[x] for x in like) / len(like)
 
-    weights = [(1 + depth) ** 4 for depth in depths]
+    weights = [100 ** min(depth, 3) for depth in depths]
     for number in range(ROUNDS):
         first, second = (above, below) if number % 2 == 0 else (below, above)
         for row in rows if first is above else reversed(rows):

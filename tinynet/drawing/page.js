@@ -18,8 +18,9 @@ function show(step) {
   graph.classList.toggle("backward", backward);
 
   const {place, code, formula} = operations[operation]?.[backward ? "backward" : "forward"] ?? {};
-  const texts = {heading, called, place, code, formula};
+  const texts = {heading, called, place, code};
   for (const id in texts) element(id).textContent = texts[id] ?? "";
+  element("formula").replaceChildren(...(formula ?? []).map(([tag, text]) => filled(tag, text)));
   element("source").hidden = !code;
   element("numbers").replaceChildren(table(rows));
   element("slider").value = now;
@@ -32,12 +33,16 @@ function show(step) {
 function table(rows) {
   const made = document.createElement("table");
   for (const [name, text, kind] of rows) {
-    const row = made.insertRow();
-    row.insertCell().textContent = name;
-    const cell = row.insertCell();
-    cell.textContent = text;
+    const cell = filled("td", text);
     cell.className = kind;
+    made.insertRow().append(filled("td", name), cell);
   }
+  return made;
+}
+
+function filled(tag, text) {
+  const made = document.createElement(tag);
+  made.textContent = text;
   return made;
 }
 

@@ -5,8 +5,8 @@ Nothing is computed in the page: which numbers each step shows is decided here.
 
 import json
 import re
-from html import escape
 from pathlib import Path
+from textwrap import dedent
 
 from tinynet.backend import device_of, use_device
 from tinynet.drawing.rows import WRITTEN_OUT, in_line, numbers, shape
@@ -42,15 +42,21 @@ def operation(kind):
     found = {}
     for method, formula in zip(("forward", "backward"), formulas_of(kind), strict=True):
         place, code = code_of(kind, method)
-        found[method] = {"place": place, "code": code, "formula": formula}
+        found[method] = {"place": place, "code": code, "formula": paragraphs(formula)}
     return found
+
+
+def paragraphs(text):
+    """[(HTML tag, text)]: what is laid out with spaces stays as it is, prose may be wrapped anew."""
+    found = [part for part in text.split("\n\n") if part.strip()]
+    return [("pre", dedent(part)) if "   " in part else ("p", part.replace("\n", " ")) for part in found]
 
 
 # ---------------------------------------------------------------------------- steps
 
 
 def steps_of(graph):
-    """What each step shows: [{heading, rows: [[name, text, kind]], and the box, operation and call that it is about}]."""
+    """What each step shows: heading, rows [name, text, kind], and the box, the operation and the call it is about."""
     functions, last = graph.functions, graph.boxes[-1]
     leaves = [[name_of(box, 0), whole(box.outputs[0]), "value"] for box in graph.boxes if box.function is None]
     steps = [{"heading": "The leaves", "rows": leaves}]
@@ -58,7 +64,7 @@ def steps_of(graph):
         steps.append(about(box) | {"heading": f"Forward {box.forward} of {len(functions)}: {box.function.name}",
                                    "rows": forward_rows(box)})  # fmt: skip
     back = sorted((box for box in functions if box.backward), key=lambda box: box.backward)
-    if back:
+    if last.backward:
         rows = [[f"d of {name_of(last, i)}", text_of(y.cotangent), "cotangent"] for i, y in enumerate(last.outputs)]
         steps.append({"heading": "Backward begins", "rows": rows, "box": f"box{last.number}"})
     for number, box in enumerate(back, 1):
@@ -74,14 +80,14 @@ def about(box):
 def forward_rows(box):
     rows = []
     for number, (source, index) in enumerate(box.inputs):
-        rows.append([f"{argument(box, number)}{name_of(source, index)}", whole(source.outputs[index]), "value"])
+        rows.append([name_of(source, index) + argument(box, number), whole(source.outputs[index]), "value"])
     return rows + [[f"→ {name_of(box, i)}", whole(y), "value"] for i, y in enumerate(box.outputs)]
 
 
 def backward_rows(box):
     rows = [[f"d of {name_of(box, i)}", text_of(y.cotangent), "cotangent"] for i, y in enumerate(box.outputs)]
     for number, ((source, index), dx) in enumerate(zip(box.inputs, box.dxs, strict=True)):
-        name = f"{argument(box, number)}{name_of(source, index)}"
+        name = name_of(source, index) + argument(box, number)
         rows.append([f"→ d of {name}", "not needed" if dx is None else text_of(dx), "cotangent"])
     for source, index in dict.fromkeys(box.inputs):
         output = source.outputs[index]
@@ -103,7 +109,7 @@ def sum_so_far(output, box):
 
 
 def argument(box, number):
-    return f"{box.function.argument_name(number)}: " if len(box.inputs) > 1 else ""
+    return f" ({box.function.argument_name(number)})" if len(box.inputs) > 1 else ""
 
 
 def name_of(box, index):

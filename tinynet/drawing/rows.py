@@ -1,4 +1,4 @@
-"""What stands in a box, as rows of text: the operation and its shape, the value, the cotangent and where it came from."""
+"""What stands in a box, as rows of text: the operation, the shape, the value, the cotangent and where it came from."""
 
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ def rows_of(box, begin):
             rows += [Row(line, "", "value", box.forward) for line in numbers(output.data)]
         rows += cotangent_rows(box, output, begin)
     if len(box.outputs) > LISTED:
-        rows.append(Row(f"and {len(box.outputs) - LISTED} more outputs", "", "more"))
+        rows.append(Row(f"+ {len(box.outputs) - LISTED} more", "", "more"))
     return rows
 
 
@@ -48,8 +48,9 @@ def cotangent_rows(box, output, begin):
     if len(received) > LISTED:
         rows.append(Row(f"+ {len(received) - LISTED} more", "", "cotangent", step_of(received[-1][0], begin)))
     step = max((step_of(user, begin) for user, _, _ in received), default=begin)
-    first, *others = numbers(output.cotangent)
-    return rows + [Row(f"d = {first}", "", "cotangent", step), *(Row(f"    {x}", "", "cotangent", step) for x in others)]
+    for place, line in enumerate(numbers(output.cotangent)):
+        rows.append(Row(f"{'    ' if place else 'd = '}{line}", "", "cotangent", step))
+    return rows
 
 
 def step_of(user, begin):
@@ -69,18 +70,17 @@ def shape(axes):
 
 def numbers(array):
     """An array as lines of text: all of its numbers if there are few, else their mean, spread and range."""
-    a = np.asarray(to_device(array, "cpu"))
+    a = to_device(array, "cpu")
     if a.size <= WRITTEN_OUT:
         return np.array2string(a, separator=", ", formatter={"all": number}, max_line_width=10_000).splitlines()
     if a.dtype.kind == "b":
         return [f"{int(a.sum())} of {a.size} true"]
-    finite = a[np.isfinite(a)] if a.dtype.kind == "f" else a
-    lines = [] if finite.size == a.size else [f"{a.size - finite.size} of {a.size} not finite"]
-    if finite.size:
-        mean, std = finite.mean(dtype=np.float64), finite.std(dtype=np.float64)
-        lines.append(f"mean {number(mean, 3)}, std {number(std, 3)}")
-        lines.append(f"min {number(finite.min(), 3)}, max {number(finite.max(), 3)}")
-    return lines
+    finite = np.isfinite(a)
+    if not finite.all():
+        return [f"{a.size - int(finite.sum())} of {a.size} not finite"]
+    with np.errstate(over="ignore"):
+        mean, std = a.mean(dtype=np.float64), a.std(dtype=np.float64)
+    return [f"mean {number(mean, 3)}, std {number(std, 3)}", f"min {number(a.min(), 3)}, max {number(a.max(), 3)}"]
 
 
 def in_line(array):

@@ -16,7 +16,14 @@ def place_of_class(kind):
 
 def place_of_call(at):
     """net.py:12: y = x * x"""
-    return "" if at is None else f"{shown(at[0])}:{at[1]}: {linecache.getline(*at).strip()}".removesuffix(": ")
+    if at is None:
+        return ""
+    return printable(f"{shown(at[0])}:{at[1]}: {linecache.getline(*at).strip()}".removesuffix(": "))
+
+
+def printable(text):
+    """Control characters, which XML cannot hold, as escape sequences."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def shown(file):

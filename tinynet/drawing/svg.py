@@ -14,8 +14,8 @@ MARGIN, PADDING = 16, 8
 
 STYLE = """
 .tn text { font: 12px "DejaVu Sans Mono", Menlo, Consolas, monospace; white-space: pre; fill: #1f2328 }
-.tn .paper { fill: #ffffff }
 .tn rect { fill: #f6f8fa; stroke: #57606a }
+.tn .paper { fill: #ffffff; stroke: none }
 .tn .leaf rect { fill: #fff8e5; stroke: #9a6700 }
 .tn .constant rect { stroke-dasharray: 4 3 }
 .tn .edge { fill: none; stroke: #8c959f; stroke-width: 1.3 }
@@ -26,8 +26,8 @@ STYLE = """
 .tn .cotangent { fill: #b3261e }
 @media (prefers-color-scheme: dark) {
 .tn text { fill: #e6edf3 }
-.tn .paper { fill: #0d1117 }
 .tn rect { fill: #1c2128; stroke: #8b949e }
+.tn .paper { fill: #0d1117 }
 .tn .leaf rect { fill: #2b2412; stroke: #d4a72c }
 .tn .edge { stroke: #6e7681 }
 .tn .head { fill: #6e7681 }
@@ -43,7 +43,7 @@ def svg(graph):
     rows = [rows_of(box, begin) for box in graph.boxes]
     edges = [(source.number, output_index, len(source.outputs), box.number)
              for box in graph.boxes for source, output_index in box.inputs]  # fmt: skip
-    sizes = [size(found) for found in rows]
+    sizes = [box_size(found) for found in rows]
     places = layout(sizes, edges)
     legend = legend_of(graph)
     top = MARGIN + LINE * len(legend) + (PADDING if legend else 0)
@@ -53,7 +53,7 @@ def svg(graph):
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tn" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{escape(summary(graph))}">',
-        f'<style>{STYLE}</style><rect class="paper" stroke="none" width="100%" height="100%"/>',
+        f'<style>{STYLE}</style><rect class="paper" width="100%" height="100%"/>',
         *(text(line, MARGIN, MARGIN + LINE * (i + 0.5), kind) for i, (line, kind) in enumerate(legend)),
         f'<g transform="translate({inset:.1f} {top:.1f})">',
     ]
@@ -64,7 +64,7 @@ def svg(graph):
     return "\n".join([*parts, "</g></svg>\n"])
 
 
-def size(rows):
+def box_size(rows):
     """(width, height) of a box with these rows."""
     longest = max(len(row.left) + (len(row.right) + 2 if row.right else 0) for row in rows)
     return longest * CHARACTER + 2 * PADDING, len(rows) * LINE + 2 * PADDING - 4
@@ -75,8 +75,10 @@ def summary(graph):
 
 
 def legend_of(graph):
-    known = [("value, from the forward pass", "value"), ("d: its cotangent, the slope of the result in it", "cotangent")]
-    return [(graph.note, "more")] if graph.note else known
+    """[(line, kind)] above the graph: what the colors mean, or what is not known."""
+    if graph.note:
+        return [(graph.note, "more")]
+    return [("value, from the forward pass", "value"), ("d: its cotangent, the slope of the result in it", "cotangent")]
 
 
 def drawn_box(box, rows, corner, size):
@@ -107,7 +109,14 @@ def text(line, x, y, kind, step=0, more=""):
 
 
 def drawn_edge(route, target):
-    """A line through the points of a route: straight down within a rank, a curve between two; and its arrowhead."""
+    x, y = route[-1]
+    steps = f'data-step="{target.forward}" data-back="{target.backward}"'
+    head = f"M{x:.1f} {y:.1f}l-3.5 -7h7z"
+    return f'<g class="road" {steps}><path class="edge" d="{path_through(route)}"/><path class="head" d="{head}"/></g>'
+
+
+def path_through(route):
+    """Straight down within a rank, a curve between two."""
     (x, y), *rest = route
     path = [f"M{x:.1f} {y:.1f}"]
     for i, (to_x, to_y) in enumerate(rest):
@@ -115,5 +124,4 @@ def drawn_edge(route, target):
         curve = f"C{x:.1f} {middle:.1f} {to_x:.1f} {middle:.1f} {to_x:.1f} {to_y:.1f}"
         path.append(curve if i % 2 else f"V{to_y:.1f}")
         x, y = to_x, to_y
-    return (f'<g class="road" data-step="{target.forward}" data-back="{target.backward}">'
-            f'<path class="edge" d="{"".join(path)}"/><path class="head" d="M{x:.1f} {y:.1f}l-3.5 -7h7z"/></g>')  # fmt: skip
+    return "".join(path)
