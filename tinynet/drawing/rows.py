@@ -89,4 +89,7 @@ def in_line(array):
 
 
 def number(x, digits=4):
-    return str(x) if x.dtype.kind in "iub" else f"{x + 0.0:.{digits}g}"
+    if x.dtype.kind in "iub":
+        return str(x)
+    whole = abs(x) < 1e6 and x == round(x)
+    return f"{x + 0.0:.0f}" if whole else f"{x:.{digits}g}"
