@@ -177,6 +177,8 @@ def test_a_function_that_gives_no_cotangent_says_so():
     steps = data_of(tinynet.draw(loss, "graph.html", {x: "x", w: "w"}).text)["steps"]
     assert ["→ d of x (input)", "not needed", "cotangent"] in steps[-1]["rows"]
     assert ["→ d of w (other)", "[1, 2]", "cotangent"] in steps[-1]["rows"]
+    roads = Boxes(tinynet.draw(loss).text).roads
+    assert [road.get("data-back") for road in roads] == ["0", "5", "4"]  # none leads back to x
 
 
 def test_an_array_that_is_not_finite_or_of_other_kinds():

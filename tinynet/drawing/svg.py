@@ -20,6 +20,7 @@ STYLE = """
 .tn .constant rect { stroke-dasharray: 4 3 }
 .tn .edge { fill: none; stroke: #8c959f; stroke-width: 1.3 }
 .tn .head { fill: #8c959f }
+.tn .tail { display: none }
 .tn .title { font-weight: bold }
 .tn .shape, .tn .more, .tn .output { fill: #57606a; font-weight: normal }
 .tn .value { fill: #0550ae }
@@ -41,8 +42,11 @@ STYLE = """
 def svg(graph):
     begin = len(graph.functions) + 1
     rows = [rows_of(box, begin) for box in graph.boxes]
-    edges = [(source.number, output_index, len(source.outputs), box.number)
-             for box in graph.boxes for source, output_index in box.inputs]  # fmt: skip
+    roads = [(box, number) for box in graph.boxes for number in range(len(box.inputs))]
+    edges = []
+    for box, number in roads:
+        source, output_index = box.inputs[number]
+        edges.append((source.number, output_index, len(source.outputs), box.number))
     sizes = [box_size(found) for found in rows]
     places = layout(sizes, edges)
     legend = legend_of(graph)
@@ -57,8 +61,8 @@ def svg(graph):
         *(text(line, MARGIN, MARGIN + LINE * (i + 0.5), kind) for i, (line, kind) in enumerate(legend)),
         f'<g transform="translate({inset:.1f} {top:.1f})">',
     ]
-    for (_, _, _, target), route in zip(edges, places.routes, strict=True):
-        parts.append(drawn_edge(route, graph.boxes[target]))
+    for (box, number), route in zip(roads, places.routes, strict=True):
+        parts.append(drawn_edge(route, box, number))
     for box, found in zip(graph.boxes, rows, strict=True):
         parts.append(drawn_box(box, found, places.corners[box.number], sizes[box.number]))
     return "\n".join([*parts, "</g></svg>\n"])
@@ -108,11 +112,14 @@ def text(line, x, y, kind, step=0, more=""):
     return f'<text class="{kind}" data-step="{step}" x="{x:.1f}" y="{y + 4:.1f}"{more}>{escape(line)}</text>'
 
 
-def drawn_edge(route, target):
-    x, y = route[-1]
-    steps = f'data-step="{target.forward}" data-back="{target.backward}"'
-    head = f"M{x:.1f} {y:.1f}l-3.5 -7h7z"
-    return f'<g class="road" {steps}><path class="edge" d="{path_through(route)}"/><path class="head" d="{head}"/></g>'
+def drawn_edge(route, target, number):
+    """The line to an input of a box, with one arrowhead down, and one up, for the page to show on the way back."""
+    (from_x, from_y), (x, y) = route[0], route[-1]
+    back = target.backward if target.dxs and target.dxs[number] is not None else 0
+    return (f'<g class="road" data-step="{target.forward}" data-back="{back}">'
+            f'<path class="edge" d="{path_through(route)}"/>'
+            f'<path class="head" d="M{x:.1f} {y:.1f}l-3.5 -7h7z"/>'
+            f'<path class="tail" d="M{from_x:.1f} {from_y:.1f}l-3.5 7h7z"/></g>')  # fmt: skip
 
 
 def path_through(route):
