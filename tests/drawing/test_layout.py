@@ -69,6 +69,16 @@ def test_a_chain_is_straight_whatever_hangs_on_it():
     assert max(middles) - min(middles) < 10
 
 
+def test_weights_stand_on_the_outside_of_two_columns():
+    """0 -> a -> a -> 9 and 0 -> b -> b -> 9, with a leaf for each."""
+    beside = [(1, 0, 3), (2, 0, 4), (5, 3, 7), (6, 4, 8)]  # (leaf, the other input, the box that uses both)
+    edges = [(0, 0, 2, 3), (0, 1, 2, 4), (3, 0, 1, 7), (4, 0, 1, 8), (7, 0, 1, 9), (8, 0, 1, 9)]
+    edges += [(leaf, 0, 1, user) for leaf, _, user in beside]
+    lefts = [x for x, _ in layout([(80, 30)] * 10, edges).corners]
+    for leaf, other, user in beside:
+        assert (lefts[leaf] < lefts[other]) == (lefts[user] < lefts[9])
+
+
 def test_a_long_edge_has_a_lane_and_edges_of_one_output_share_it():
     """0 is used by each of a chain of ten."""
     sizes = [(50, 20)] * 11

@@ -3,10 +3,10 @@
 1. Ranks. A box stands right above the highest of its users: weights next to where they are used.
 2. Lanes. An edge that skips ranks passes each of them in a lane of its own, a narrow item in the row. Edges from one
    output share their lanes, so that a weight used a hundred times has one line down, with a hundred branches.
-3. Order. Each rank is sorted by the mean place of its neighbors above, then below, and so on (barycenters). The order
+3. Order. Each row is sorted by the mean place of its neighbors above, then below, and so on (barycenters). The order
    with the fewest crossings is kept.
 4. Places. Each item would like to stand where its neighbors are; the nearest places that keep order and distance are
-   a least-squares problem that `spread` solves exactly.
+   a least-squares problem, which `spread` solves exactly.
 
 Edges are vertical within a rank and curved between two, so none of them runs through a box.
 """
@@ -14,10 +14,11 @@ Edges are vertical within a rank and curved between two, so none of them runs th
 from bisect import bisect, insort
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
+from itertools import accumulate, pairwise
 
 LANE = 10  # width of a lane; all lengths are in pixels
-GAP = 22  # between items of a rank
+GAP = 22  # between items of a row
 ROUNDS = 12  # of sorting, and of placing
 
 
@@ -32,96 +33,100 @@ class Layout:
 
 
 def layout(sizes, edges):
-    """sizes: [(width, height)]. edges: [(source, output_index, outputs, target)], where source < target.
+    """sizes: [(width, height)] of the boxes. edges: [(source, output_index, outputs, target)], where source < target.
 
     An edge leaves its source at one of `outputs` places along its lower side; edges arrive along the upper side.
     """
-    ranks = rank_of_each(len(sizes), edges)
-    widths = [width for width, _ in sizes]
-    rows = [[] for _ in range(max(ranks) + 1)]
-    for box, rank in enumerate(ranks):
-        rows[rank].append(box)
-    depths = depth_of_each(len(sizes), edges)
-    lanes = lanes_of(edges, ranks, depths, rows, widths)
-    links = dict.fromkeys(pair for lane in lanes for pair in pairwise(lane))  # a shared lane counts once
-    above, below = defaultdict(list), defaultdict(list)
-    for upper, lower in links:
-        above[lower].append(upper)
-        below[upper].append(lower)
-    middle = [0.0] * len(widths)
-    sort_rows(rows, widths, depths, above, below, middle)
-    place(rows, widths, depths, above, below, middle, len(sizes))
-    return routed(sizes, edges, ranks, rows, lanes, middle)
+    rows = Rows(sizes, edges)
+    sort(rows)
+    place(rows)
+    return routed(rows, sizes, edges)
 
 
-def rank_of_each(n, edges):
-    """From the end: the longest path from a box to the last rank."""
-    to_end, users = [0] * n, defaultdict(list)
-    for source, _, _, target in edges:
-        users[source].append(target)
-    for box in reversed(range(n)):
-        to_end[box] = max((to_end[user] + 1 for user in users[box]), default=0)
-    return [max(to_end) - steps for steps in to_end]
+class Rows:
+    """Items in rows: the boxes, by their numbers, and lanes, which have the numbers after them.
 
+    row_of, widths, depths, middle: of each item; middle is the x of its middle. above, below: its neighbors.
+    paths: of each edge, the items that it passes, from source to target.
+    """
 
-def depth_of_each(n, edges):
-    """From the beginning: the longest path from a leaf to a box. The deeper a box, the less it makes way for others."""
-    depths, inputs = [0] * n, defaultdict(list)
-    for source, _, _, target in edges:
-        inputs[target].append(source)
-    for box in range(n):
-        depths[box] = max((depths[x] + 1 for x in inputs[box]), default=0)
-    return depths
+    def __init__(self, sizes, edges):
+        n = self.boxes = len(sizes)
+        inputs, users = defaultdict(list), defaultdict(list)
+        for source, _, _, target in edges:
+            inputs[target].append(source)
+            users[source].append(target)
+        self.depths, to_end = [0] * n, [0] * n  # the longest paths from a leaf, and to the last row
+        for box in range(n):
+            self.depths[box] = max((self.depths[x] + 1 for x in inputs[box]), default=0)
+        for box in reversed(range(n)):
+            to_end[box] = max((to_end[user] + 1 for user in users[box]), default=0)
+        self.row_of = [max(to_end) - steps for steps in to_end]
+        self.widths = [width for width, _ in sizes]
+        self.paths = self._with_lanes(edges)
+        self.middle = [0.0] * len(self.widths)
+        self.rows = [[] for _ in range(max(to_end) + 1)]
+        for item, row in enumerate(self.row_of):
+            self.rows[row].append(item)
+        self.above, self.below = defaultdict(list), defaultdict(list)
+        for upper, lower in dict.fromkeys(pair for path in self.paths for pair in pairwise(path)):
+            self.above[lower].append(upper)
+            self.below[upper].append(lower)
 
+    def _with_lanes(self, edges):
+        lanes, paths = {}, []  # lanes: {(source, output_index, row): item}
+        for source, output_index, _, target in edges:
+            path = [source]
+            for row in range(self.row_of[source] + 1, self.row_of[target]):
+                place = source, output_index, row
+                if place not in lanes:
+                    lanes[place] = len(self.widths)
+                    self.widths.append(LANE)
+                    self.depths.append(self.depths[source])
+                    self.row_of.append(row)
+                path.append(lanes[place])
+            paths.append([*path, target])
+        return paths
 
-def lanes_of(edges, ranks, depths, rows, widths):
-    """For each edge the items that it passes, from source to target. New items go into depths, rows and widths."""
-    trunks, lanes = defaultdict(dict), []  # {(source, output_index): {rank: item}}
-    for source, output_index, _, target in edges:
-        trunk = trunks[source, output_index]
-        for rank in range(ranks[source] + 1, ranks[target]):
-            if rank not in trunk:
-                trunk[rank] = len(widths)
-                widths.append(LANE)
-                depths.append(depths[source])
-                rows[rank].append(trunk[rank])
-        lanes.append([source, *(trunk[rank] for rank in range(ranks[source] + 1, ranks[target])), target])
-    return lanes
+    def rounds(self):
+        """(rows, neighbors that are done, the other ones): down, up, down, ..."""
+        for _ in range(ROUNDS // 2):
+            yield self.rows, self.above, self.below
+            yield self.rows[::-1], self.below, self.above
 
 
 # ---------------------------------------------------------------------------- order
 
 
-def sort_rows(rows, widths, depths, above, below, middle):
-    """Put each row into an order with few crossings, and the middle of each item where it then is."""
+def sort(rows):
+    """Put each row into an order with few crossings."""
 
-    def key(item):
+    def key(neighbors, item):
         """Of the inputs of one box, leaves stand on the outside: on the right, in the left half on the left."""
-        wish = mean([middle[x] for x in neighbors[item]], middle[item])
-        return wish, 0 if depths[item] else -1 if wish < -1 else 1
+        places = [rows.middle[x] for x in neighbors[item]] or [rows.middle[item]]
+        wish = sum(places) / len(places)
+        return wish, 0 if rows.depths[item] else -1 if wish < -1 else 1
 
     best, fewest = None, None
-    for row in rows:
-        put_side_by_side(row, widths, middle)
-    for number in range(ROUNDS):
-        down = number % 2 == 0
-        neighbors = above if down else below
-        for row in rows if down else reversed(rows):
-            row.sort(key=key)
-            put_side_by_side(row, widths, middle)
-        count = sum(crossings(row, below, middle) for row in rows)
+    for row in rows.rows:
+        put_side_by_side(rows, row)
+    for some, neighbors, _ in rows.rounds():
+        for row in some:
+            row.sort(key=partial(key, neighbors))
+            put_side_by_side(rows, row)
+        count = sum(crossings(row, rows.below, rows.middle) for row in rows.rows)
         if fewest is None or count < fewest:
-            best, fewest = [list(row) for row in rows], count
-    for row, order in zip(rows, best, strict=True):
-        row[:] = order
-        put_side_by_side(row, widths, middle)
+            best, fewest = [list(row) for row in rows.rows], count
+    rows.rows = best
+    for row in best:
+        put_side_by_side(rows, row)
 
 
-def put_side_by_side(row, widths, middle):
-    left = -sum(widths[item] + GAP for item in row) / 2
+def put_side_by_side(rows, row):
+    left = -sum(rows.widths[item] + GAP for item in row) / 2
     for item in row:
-        middle[item] = left + (widths[item] + GAP) / 2
-        left += widths[item] + GAP
+        rows.middle[item] = left + (rows.widths[item] + GAP) / 2
+        left += rows.widths[item] + GAP
 
 
 def crossings(row, below, middle):
@@ -135,31 +140,25 @@ def crossings(row, below, middle):
     return count
 
 
-def mean(values, default):
-    return sum(values) / len(values) if values else default
-
-
 # ---------------------------------------------------------------------------- places
 
 
-def place(rows, widths, depths, above, below, middle, n):
-    """Move each item towards its neighbors, row by row, down and up in turn. Order and distances stay."""
+def place(rows):
+    """Move each item towards its neighbors. The deeper a box stands in the graph, the less it makes way for others."""
 
     def wish(item, neighbors):
         """To go straight on: lanes below lanes, Functions below the deepest of their neighbors, along the main road."""
-        like = [x for x in neighbors if x >= n] if item >= n else []
-        deepest = max(depths[x] for x in neighbors)
-        like = like or [x for x in neighbors if depths[x] == deepest]
-        return sum(middle[x] for x in like) / len(like)
+        lanes = [x for x in neighbors if x >= rows.boxes] if item >= rows.boxes else []
+        deepest = max(rows.depths[x] for x in neighbors)
+        like = lanes or [x for x in neighbors if rows.depths[x] == deepest]
+        return sum(rows.middle[x] for x in like) / len(like)
 
-    weights = [100 ** min(depth, 3) for depth in depths]
-    for number in range(ROUNDS):
-        first, second = (above, below) if number % 2 == 0 else (below, above)
-        for row in rows if first is above else reversed(rows):
-            wishes = [wish(item, first[item] or second[item] or [item]) for item in row]
-            places = spread(wishes, [weights[item] for item in row], [widths[item] for item in row])
-            for item, x in zip(row, places, strict=True):
-                middle[item] = x
+    for some, done, others in rows.rounds():
+        for row in some:
+            wishes = [wish(item, done[item] or others[item] or [item]) for item in row]
+            weights = [100 ** min(rows.depths[item], 3) for item in row]
+            for item, x in zip(row, spread(wishes, weights, [rows.widths[item] for item in row]), strict=True):
+                rows.middle[item] = x
 
 
 def spread(wishes, weights, widths):
@@ -168,10 +167,7 @@ def spread(wishes, weights, widths):
     Without its distances the row is a sequence that must not fall: isotonic regression. Where neighbors want to
     pass each other, they are pooled, and their block stands at the mean of its wishes.
     """
-    offsets, offset = [], 0
-    for before, width in zip([None, *widths], widths, strict=False):
-        offset += 0 if before is None else (before + width) / 2 + GAP
-        offsets.append(offset)
+    offsets = list(accumulate(((a + b) / 2 + GAP for a, b in pairwise(widths)), initial=0))
     blocks = []  # [mean wish, weight, how many items]
     for wish, weight, offset in zip(wishes, weights, offsets, strict=True):
         blocks.append([wish - offset, weight, 1])
@@ -186,63 +182,61 @@ def spread(wishes, weights, widths):
 # ---------------------------------------------------------------------------- routes
 
 
-def routed(sizes, edges, ranks, rows, lanes, middle):
-    n = len(sizes)
-    left = min(middle[box] - sizes[box][0] / 2 for box in range(n))
-    left = min([left, *(middle[item] - LANE / 2 for row in rows for item in row if item >= n)])
-    middle = [x - left for x in middle]
-    top, bottom = vertical_bands(rows, sizes, lanes, middle)
+def routed(rows, sizes, edges):
+    left = min(x - width / 2 for x, width in zip(rows.middle, rows.widths, strict=True))
+    middle = rows.middle = [x - left for x in rows.middle]
+    top, bottom = vertical_bands(rows, sizes)
     corners = []
     for box, (width, height) in enumerate(sizes):
-        center = (top[ranks[box]] + bottom[ranks[box]]) / 2
-        corners.append((middle[box] - width / 2, center - height / 2))
-    arriving = arrivals(sizes, edges, lanes, middle)
-    routes = []
-    for number, ((source, output_index, outputs, target), lane) in enumerate(zip(edges, lanes, strict=True)):
-        x = corners[source][0] + sizes[source][0] * (output_index + 1) / (outputs + 1)
-        points = [(x, corners[source][1] + sizes[source][1]), (x, bottom[ranks[source]])]
-        for rank, item in enumerate(lane[1:-1], ranks[source] + 1):
-            points += [(middle[item], top[rank]), (middle[item], bottom[rank])]
-        points += [(arriving[number], top[ranks[target]]), (arriving[number], corners[target][1])]
-        routes.append(points)
-    right = max(middle[item] + (sizes[item][0] if item < n else LANE) / 2 for row in rows for item in row)
+        row = rows.row_of[box]
+        corners.append((middle[box] - width / 2, (top[row] + bottom[row] - height) / 2))
+    routes, ends = [], arrivals(rows, edges)
+    for (source, output_index, outputs, target), path, end in zip(edges, rows.paths, ends, strict=True):
+        (x, y), (width, height) = corners[source], sizes[source]
+        points = [(x + width * (output_index + 1) / (outputs + 1), y + height)]
+        points.append((points[0][0], bottom[rows.row_of[source]]))
+        for lane in path[1:-1]:
+            points += [(middle[lane], top[rows.row_of[lane]]), (middle[lane], bottom[rows.row_of[lane]])]
+        routes.append([*points, (end, top[rows.row_of[target]]), (end, corners[target][1])])
+    right = max(x + width / 2 for x, width in zip(middle, rows.widths, strict=True))
     return Layout(corners, routes, right, bottom[-1])
 
 
-def vertical_bands(rows, sizes, lanes, middle):
-    """(top, bottom) of each rank. The further edges go sideways, the higher is the gap above."""
-    sideways = defaultdict(float)
-    rank_of = {item: rank for rank, row in enumerate(rows) for item in row}
-    for lane in lanes:
-        for upper, lower in pairwise(lane):
-            rank = rank_of[lower]
-            sideways[rank] = max(sideways[rank], abs(middle[upper] - middle[lower]))
+def vertical_bands(rows, sizes):
+    """(top, bottom) of each row. The further edges go sideways, the larger is the gap above."""
+    sideways = [0.0] * len(rows.rows)
+    for path in rows.paths:
+        for upper, lower in pairwise(path):
+            row = rows.row_of[lower]
+            sideways[row] = max(sideways[row], abs(rows.middle[upper] - rows.middle[lower]))
     top, bottom, y = [], [], 0
-    for rank, row in enumerate(rows):
-        y += min(34 + sideways[rank] / 12, 110) if rank else 0
+    for number, row in enumerate(rows.rows):
+        y += min(34 + sideways[number] / 12, 110) if number else 0
         top.append(y)
-        y += max(sizes[item][1] for item in row if item < len(sizes))
+        y += max(sizes[item][1] for item in row if item < rows.boxes)
         bottom.append(y)
     return top, bottom
 
 
-def arrivals(sizes, edges, lanes, middle):
-    """{number of the edge: x at its target}: side by side around the middle, in the order in which they come.
+def arrivals(rows, edges):
+    """The x at which each edge reaches its target: side by side around the middle, in the order in which they come.
 
     If a single one comes from nearly above, all move a little to let it go straight down.
     """
-    coming, places = defaultdict(list), {}
-    for number, lane in enumerate(lanes):
-        coming[edges[number][-1]].append((middle[lane[-2]], number))
+    coming, places = defaultdict(list), [0.0] * len(edges)
+    for number, path in enumerate(rows.paths):
+        coming[path[-1]].append((rows.middle[path[-2]], number))
     for target, found in coming.items():
         found.sort()
-        width = sizes[target][0]
+        width = rows.widths[target]
         apart = min(24, width / (len(found) + 1))
-        left = middle[target] - apart * (len(found) - 1) / 2
+        left = rows.middle[target] - apart * (len(found) - 1) / 2
         shifts = [x - left - apart * i for i, (x, _) in enumerate(found)]
         shift = min(shifts, key=abs)
-        alone = sum(x == found[shifts.index(shift)][0] for x, _ in found) == 1
+        straight = found[shifts.index(shift)][0]
+        alone = sum(x == straight for x, _ in found) == 1
         if alone and abs(shift) + apart * (len(found) - 1) / 2 < width / 2 - 4:
             left += shift
-        places |= {number: left + apart * i for i, (_, number) in enumerate(found)}
+        for i, (_, number) in enumerate(found):
+            places[number] = left + apart * i
     return places
