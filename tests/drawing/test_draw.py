@@ -281,8 +281,9 @@ def test_a_part_of_what_was_recorded():
         loss = y + 1.0
         y.backward()
     assert Boxes(tinynet.draw(loss, names={x: "x"}).text).texts("x", "cotangent") == ["d = 3"]
-    assert [step["heading"] for step in data_of(tinynet.draw(loss, "graph.html").text)["steps"]][-1] == \
-        "Backward 1 of 1: mul"  # fmt: skip
+    steps = data_of(tinynet.draw(loss, "graph.html").text)["steps"]
+    assert [step["heading"] for step in steps[3:]] == ["Backward begins", "Backward 1 of 1: mul"]
+    assert steps[3]["rows"] == [["d of 2 add", "", "cotangent"]]
 
 
 # ---------------------------------------------------------------------------- formats, names, errors

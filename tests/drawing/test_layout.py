@@ -69,6 +69,23 @@ def test_a_chain_is_straight_whatever_hangs_on_it():
     assert max(middles) - min(middles) < 10
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_tree_is_drawn_without_crossings(seed):
+    """Sixteen leaves, listed in any order, join two by two."""
+    leaves = list(np.random.default_rng(seed).permutation(16))
+    users, row, n = {}, leaves, 16
+    while len(row) > 1:
+        users |= {box: n + i // 2 for i, box in enumerate(row)}
+        row, n = range(n, n + len(row) // 2), n + len(row) // 2
+    lefts = [x for x, _ in layout([(40, 20)] * n, [(box, 0, 1, user) for box, user in users.items()]).corners]
+    depth = {box: 0 for box in leaves}
+    for box in sorted(users, key=users.get):
+        depth[users[box]] = depth[box] + 1
+    crossed = [(a, b) for a in users for b in users
+               if depth[a] == depth[b] and lefts[a] < lefts[b] and lefts[users[a]] > lefts[users[b]]]  # fmt: skip
+    assert crossed == []
+
+
 def test_weights_stand_on_the_outside_of_two_columns():
     """0 -> a -> a -> 9 and 0 -> b -> b -> 9, with a leaf for each."""
     beside = [(1, 0, 3), (2, 0, 4), (5, 3, 7), (6, 4, 8)]  # (leaf, the other input, the box that uses both)

@@ -1,6 +1,7 @@
 """The graph, drawn: draw(loss, "graph.svg").
 
 graph    from a tensor to boxes, and the step in which each of their numbers is known
+numbers  an array as a line of text
 rows     what stands in a box
 source   where the code of an operation stands
 layout   where the boxes and the edges go

@@ -8,9 +8,11 @@ backward begins with dL/dL; then come the same Functions, in the order in which 
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tinynet.autograd import Tensor
 from tinynet.backpropagation import topological_order
+from tinynet.drawing.numbers import numbers
 from tinynet.drawing.source import printable
 
 RECORD = "`with tinynet.record():`"
@@ -25,6 +27,14 @@ class Output:
     cotangent: object = None
     received: list = field(default_factory=list)
     name: str = ""
+
+    @cached_property
+    def value_lines(self):
+        return [] if self.data is None else numbers(self.data)
+
+    @cached_property
+    def cotangent_lines(self):
+        return [] if self.cotangent is None else numbers(self.cotangent)
 
 
 @dataclass(eq=False)

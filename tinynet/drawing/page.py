@@ -9,7 +9,8 @@ from pathlib import Path
 from textwrap import dedent
 
 from tinynet.backend import device_of, use_device
-from tinynet.drawing.rows import WRITTEN_OUT, in_line, numbers, shape
+from tinynet.drawing.numbers import WRITTEN_OUT, in_line, numbers
+from tinynet.drawing.rows import shape
 from tinynet.drawing.source import code_of, formulas_of, place_of_call
 from tinynet.drawing.svg import summary, svg
 
@@ -64,9 +65,8 @@ def steps_of(graph):
         steps.append(about(box) | {"heading": f"Forward {box.forward} of {len(functions)}: {box.function.name}",
                                    "rows": forward_rows(box)})  # fmt: skip
     back = sorted((box for box in functions if box.backward), key=lambda box: box.backward)
-    if last.backward:
-        rows = [[f"d of {name_of(last, i)}", text_of(y.cotangent), "cotangent"] for i, y in enumerate(last.outputs)]
-        steps.append({"heading": "Backward begins", "rows": rows, "box": f"box{last.number}"})
+    if back:
+        steps.append({"heading": "Backward begins", "rows": cotangent_rows(last), "box": f"box{last.number}"})
     for number, box in enumerate(back, 1):
         steps.append(about(box) | {"heading": f"Backward {number} of {len(back)}: {box.function.name}",
                                    "rows": backward_rows(box)})  # fmt: skip
@@ -84,11 +84,15 @@ def forward_rows(box):
     return rows + [[f"→ {name_of(box, i)}", whole(y), "value"] for i, y in enumerate(box.outputs)]
 
 
+def cotangent_rows(box):
+    return [[f"d of {name_of(box, i)}", "\n".join(y.cotangent_lines), "cotangent"] for i, y in enumerate(box.outputs)]
+
+
 def backward_rows(box):
-    rows = [[f"d of {name_of(box, i)}", text_of(y.cotangent), "cotangent"] for i, y in enumerate(box.outputs)]
+    rows = cotangent_rows(box)
     for number, ((source, index), dx) in enumerate(zip(box.inputs, box.dxs, strict=True)):
         name = name_of(source, index) + argument(box, number)
-        rows.append([f"→ d of {name}", "not needed" if dx is None else text_of(dx), "cotangent"])
+        rows.append([f"→ d of {name}", "not needed" if dx is None else "\n".join(numbers(dx)), "cotangent"])
     for source, index in dict.fromkeys(box.inputs):
         output = source.outputs[index]
         if len(output.received) > 1:
@@ -118,8 +122,4 @@ def name_of(box, index):
 
 def whole(output):
     """Shape and value, as far as they are known."""
-    return "\n".join(filter(None, [shape(output.shape), "" if output.data is None else text_of(output.data)]))
-
-
-def text_of(array):
-    return "\n".join(numbers(array))
+    return "\n".join([*filter(None, [shape(output.shape)]), *output.value_lines])

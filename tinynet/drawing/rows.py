@@ -2,11 +2,8 @@
 
 from typing import NamedTuple
 
-import numpy as np
+from tinynet.drawing.numbers import in_line
 
-from tinynet.backend import to_device
-
-WRITTEN_OUT = 6  # numbers; larger arrays are summarized
 LISTED = 4  # outputs of one box, or paths by which cotangents arrived at one value
 
 
@@ -29,8 +26,7 @@ def rows_of(box, begin):
         if several:
             rows.append(Row(f"output {index}" + (f" → {output.name}" if output.name else ""), shape(output.shape),
                             "output"))  # fmt: skip
-        if output.data is not None:
-            rows += [Row(line, "", "value", box.forward) for line in numbers(output.data)]
+        rows += [Row(line, "", "value", box.forward) for line in output.value_lines]
         rows += cotangent_rows(box, output, begin)
     if len(box.outputs) > LISTED:
         rows.append(Row(f"+ {len(box.outputs) - LISTED} more", "", "more"))
@@ -48,7 +44,7 @@ def cotangent_rows(box, output, begin):
     if len(received) > LISTED:
         rows.append(Row(f"+ {len(received) - LISTED} more", "", "cotangent", step_of(received[-1][0], begin)))
     step = max((step_of(user, begin) for user, _, _ in received), default=begin)
-    for place, line in enumerate(numbers(output.cotangent)):
+    for place, line in enumerate(output.cotangent_lines):
         rows.append(Row(f"{'    ' if place else 'd = '}{line}", "", "cotangent", step))
     return rows
 
@@ -66,30 +62,3 @@ def origin(user, number):
 
 def shape(axes):
     return str(tuple(axes)) if axes else ""
-
-
-def numbers(array):
-    """An array as lines of text: all of its numbers if there are few, else their mean, spread and range."""
-    a = to_device(array, "cpu")
-    if a.size <= WRITTEN_OUT:
-        return np.array2string(a, separator=", ", formatter={"all": number}, max_line_width=10_000).splitlines()
-    if a.dtype.kind == "b":
-        return [f"{int(a.sum())} of {a.size} true"]
-    finite = np.isfinite(a)
-    if not finite.all():
-        return [f"{a.size - int(finite.sum())} of {a.size} not finite"]
-    with np.errstate(over="ignore"):
-        mean, std = a.mean(dtype=np.float64), a.std(dtype=np.float64)
-    return [f"mean {number(mean, 3)}, std {number(std, 3)}", f"min {number(a.min(), 3)}, max {number(a.max(), 3)}"]
-
-
-def in_line(array):
-    lines = numbers(array)
-    return " ".join(line.strip() for line in lines) if array.size <= WRITTEN_OUT else lines[0]
-
-
-def number(x, digits=4):
-    if x.dtype.kind in "iub":
-        return str(x)
-    whole = abs(x) < 1e6 and x == round(x)
-    return f"{x + 0.0:.0f}" if whole else f"{x:.{digits}g}"

@@ -75,7 +75,8 @@ def box_size(rows):
 
 
 def summary(graph):
-    return f"Graph of {len(graph.functions)} operations"
+    n = len(graph.functions)
+    return f"Graph of {n} operation" + ("" if n == 1 else "s")
 
 
 def legend_of(graph):
