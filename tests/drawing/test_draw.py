@@ -5,6 +5,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tinynet import nn
 from tinynet.drawing.source import code_of, formulas_of
 from tinynet.models.alexnet import AlexNet
 
+ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -220,6 +222,32 @@ def test_of_many_outputs_and_many_roads_four_are_listed(device):
         y.backward()
     assert Boxes(tinynet.draw(y, names={w: "w"}).text).texts("w", "cotangent")[-3:] == \
         ["from 1 mul, input", "+ 1 more", "d = 80"]  # fmt: skip
+
+
+def test_each_output_has_its_own_cotangent_and_its_own_road(device):
+    x = tinynet.tensor(np.arange(4.0), requires_grad=True, device=device)
+    with tinynet.record():
+        a, b = F.split(x, 2)
+        loss = (a * b).sum() + b.sum()
+        loss.backward()
+    boxes = Boxes(tinynet.draw(loss).text)
+    assert boxes.texts("1 split", "value") == ["[0, 1]", "[2, 3]"]
+    assert boxes.texts("1 split", "cotangent") == [
+        "d = [2, 3]", "  [1, 1]", "from 4 sum", "+ [0, 1]", "from 2 mul, other", "d = [1, 2]",
+    ]  # fmt: skip
+    starts = [road.find(SVG + "path").get("d").split("V")[0] for road in boxes.roads if road.get("data-step") in "24"]
+    assert len(starts) == 3 and len(set(starts)) == 2
+    steps = data_of(tinynet.draw(loss, "graph.html").text)["steps"]
+    assert steps[2]["rows"] == [["1 split, output 0 (input)", "(2,)\n[0, 1]", "value"],
+                                ["1 split, output 1 (other)", "(2,)\n[2, 3]", "value"],
+                                ["→ 2 mul", "(2,)\n[0, 3]", "value"]]  # fmt: skip
+
+
+def test_the_figure_in_the_docs_is_what_draw_makes():
+    figure = Boxes((ROOT / "docs/figures/graph.svg").read_text(encoding="utf-8"))
+    loss, names = squared_plus_itself()
+    now = Boxes(tinynet.draw(loss, names=names).text)
+    assert figure == now and figure.outlines == now.outlines and figure.lines == now.lines
 
 
 # ---------------------------------------------------------------------------- what is not recorded
