@@ -326,6 +326,8 @@ def test_files_and_notebooks(tmp_path):
             assert (getattr(drawing, method)() is not None) == (method == shown)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["graph.dot", "graph.html", "graph.svg"]
     assert tinynet.draw(loss)._repr_svg_().startswith("<svg")
+    page = tinynet.draw(loss, tmp_path / "graph.html", names)
+    assert Texts(page._repr_html_()).frames == [page.text]
 
 
 def test_dot():
@@ -345,11 +347,12 @@ STRANGE = "</script><b>&amp;\"' {{steps}} \x00\x1b\n\ud800 ∂"
 class Texts(HTMLParser):
     def __init__(self, page):
         super().__init__()
-        self.tags, self.texts = [], []
+        self.tags, self.texts, self.frames = [], [], []
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
+        self.frames += [value for name, value in attrs if name == "srcdoc"]
 
     def handle_data(self, text):
         self.texts.append(text)

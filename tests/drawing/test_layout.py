@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawing_checks import assert_clear
@@ -25,6 +25,7 @@ def graphs(draw):
     return sizes, edges
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(graphs())
 def test_boxes_do_not_overlap_and_edges_go_down_around_them(graph):
     sizes, edges = graph
@@ -41,6 +42,7 @@ def test_boxes_do_not_overlap_and_edges_go_down_around_them(graph):
         assert min(x for x, _ in route) >= -1e-6 and max(x for x, _ in route) <= found.width + 1e-6
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(graphs())
 def test_edges_of_one_box_leave_and_arrive_apart(graph):
     sizes, edges = graph
@@ -116,6 +118,7 @@ def test_two_chains_side_by_side_do_not_cross():
     assert lefts[0] == lefts[11] == pytest.approx((lefts[1] + lefts[2]) / 2)
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12, unique=True))
 def test_crossings_are_counted(links):
     below = {item: [10 + b for a, b in links if a == item] for item in range(7)}
@@ -128,6 +131,7 @@ def test_crossings_are_counted(links):
 item = st.tuples(st.floats(-500, 500), st.floats(0.5, 20), st.integers(10, 100), st.floats(-300, 300))
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(item, min_size=1, max_size=8))
 def test_spread_is_the_nearest_row_in_order(row):
     """No other row with these distances is nearer to the wishes."""

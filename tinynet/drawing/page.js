@@ -82,5 +82,5 @@ for (const box of svg.querySelectorAll(".op")) {  // to the step of this operati
   });
 }
 svg.setAttribute("role", "group");
-scale(Math.min(1, Math.max(fitting(), 0.6)));
+scale(Math.min(1, Math.max(fitting(), 0.75)));
 show(0);
