@@ -29,6 +29,7 @@ class Boxes(dict):
         self.lines = [text.text for text in root.findall(SVG + "text")]
         groups = [(group, group.get("class").split()) for group in root.iter(SVG + "g") if group.get("class")]
         self.roads = [group for group, kinds in groups if "road" in kinds]
+        self.paths = [road.find(SVG + "path").get("d") for road in self.roads]
         self.outlines, self.kinds, self.tips = [], {}, {}
         for group, kinds in groups:
             if "box" in kinds:
@@ -235,7 +236,8 @@ def test_each_output_has_its_own_cotangent_and_its_own_road(device):
     assert boxes.texts("1 split", "cotangent") == [
         "d = [2, 3]", "  [1, 1]", "from 4 sum", "+ [0, 1]", "from 2 mul, other", "d = [1, 2]",
     ]  # fmt: skip
-    starts = [road.find(SVG + "path").get("d").split("V")[0] for road in boxes.roads if road.get("data-step") in "24"]
+    starts = [path.split("V")[0] for path, road in zip(boxes.paths, boxes.roads, strict=True)
+              if road.get("data-step") in "24"]  # fmt: skip
     assert len(starts) == 3 and len(set(starts)) == 2
     steps = data_of(tinynet.draw(loss, "graph.html").text)["steps"]
     assert steps[2]["rows"] == [["1 split, output 0 (input)", "(2,)\n[0, 1]", "value"],
@@ -247,7 +249,8 @@ def test_the_figure_in_the_docs_is_what_draw_makes():
     figure = Boxes((ROOT / "docs/figures/graph.svg").read_text(encoding="utf-8"))
     loss, names = squared_plus_itself()
     now = Boxes(tinynet.draw(loss, names=names).text)
-    assert figure == now and figure.outlines == now.outlines and figure.lines == now.lines
+    assert figure == now and figure.lines == now.lines
+    assert figure.outlines == now.outlines and figure.paths == now.paths
 
 
 # ---------------------------------------------------------------------------- what is not recorded
@@ -269,6 +272,12 @@ def test_a_graph_that_was_not_recorded_has_shapes_and_leaves():
     assert [step["heading"] for step in steps] == \
         ["The leaves", "Forward 1 of 3: linear", "Forward 2 of 3: relu", "Forward 3 of 3: sum"]  # fmt: skip
     assert steps[2]["rows"] == [["1 linear", "(4, 3)", "value"], ["→ 2 relu", "(4, 3)", "value"]]
+
+
+def test_a_leaf_that_is_used_twice_is_one_box_without_a_recording_too():
+    x = tinynet.tensor(3.0, requires_grad=True)
+    boxes = Boxes(tinynet.draw(x * x + x, names={x: "x"}).text)
+    assert set(boxes) == {"x", "1 mul", "2 add"} and len(boxes.roads) == 4
 
 
 def test_a_recorded_forward_pass_has_values_only():
@@ -404,6 +413,13 @@ def test_a_function_of_the_users_own():
     assert re.fullmatch(r"test_draw.py:\d+", operation["forward"]["place"])
 
 
+def test_a_docstring_that_is_not_in_two_parts_stands_in_both_steps():
+    class Twice(tinynet.Function):
+        """Two of it."""
+
+    assert formulas_of(Twice) == ("Two of it.", "Two of it.")
+
+
 def test_a_function_without_source_or_docstring():
     space = {"Function": tinynet.Function, "__name__": "typed"}
     exec("class Same(Function):\n def forward(self, x): return x + 0\n def backward(self, dy): return dy", space)
@@ -475,7 +491,7 @@ def test_alexnet_on_two_devices_is_clear():
     boxes = Boxes(tinynet.draw(loss, names=names).text)
     assert {name for name, _ in model.named_parameters()} < set(boxes)
     assert sum("op" in kinds for kinds in boxes.kinds.values()) == len(recording.forward) > 40
-    assert_clear(boxes.outlines, [road.find(SVG + "path").get("d") for road in boxes.roads])
+    assert_clear(boxes.outlines, boxes.paths)
 
 
 def test_a_chain_of_thousands_of_functions_is_no_recursion():

@@ -105,6 +105,7 @@ def test_a_long_edge_has_a_lane_and_edges_of_one_output_share_it():
     routes = layout(sizes, edges).routes[10:]
     for shorter, longer in pairwise(routes):
         assert longer[: len(shorter) - 2] == shorter[:-2]
+    assert len({x for x, _ in routes[-1][2:-2]}) == 1  # straight down
 
 
 def test_two_chains_side_by_side_do_not_cross():

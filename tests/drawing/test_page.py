@@ -65,6 +65,17 @@ def test_the_arrow_keys_go_through_the_steps(browser, scalar):
     assert len(browser.requests) == 1  # the page itself
 
 
+def test_arrowheads_point_down_forward_and_up_backward(browser, scalar):
+    browser.open(scalar)
+    shown = """["head", "tail"].map(name => [...document.querySelectorAll("#graph .road.now ." + name)]
+        .filter(head => getComputedStyle(head).display != "none").length)"""
+    seen = []
+    for _ in range(6):
+        seen.append(browser.js(shown))
+        browser.press("ArrowRight")
+    assert seen == [[0, 0], [2, 0], [2, 0], [0, 0], [0, 2], [0, 2]]
+
+
 def test_by_mouse_slider_and_tab(browser, scalar):
     browser.open(scalar)
     browser.click("#next")
