@@ -9,7 +9,7 @@ from tinynet.autograd import Tensor
 from tinynet.course.bench import Bench, load
 from tinynet.course.compare import first_difference, same
 from tinynet.course.exercise import Wrong
-from tinynet.course.explain import explain
+from tinynet.course.explain import explain, library
 from tinynet.gradcheck import GradcheckError, gradcheck
 
 
@@ -32,7 +32,7 @@ class Answer:
                 what = getattr(what, name, None)
             if what is None:
                 raise Wrong(f"{self.path} has no {hole} any more; it is what you are to write")
-        self.library = Bench(self.exercise, load(self.exercise.source(), "the library's own file"))
+        self.library = library(self.exercise)
 
     def runs(self, part):
         outcome = self.mine.outcome(part, self.exercise.sizes)
@@ -141,7 +141,7 @@ class Answer:
 
     def explain(self, part, sizes, lines):
         """Raise Wrong with the mistake, if it is a known one, or with what can be said about it."""
-        explain(self.exercise, part, sizes, self.mine, self.library, lines)
+        explain(self.exercise, part, sizes, self.mine, lines)
 
     def at_line(self, error):
         """The exception, with the last line of the student's file that led to it."""

@@ -8,7 +8,8 @@ from importlib.resources import files
 class Twin:
     """A known mistake: the library's own source with `edits`, {old text: new text}, and the hint for whoever made it.
 
-    Each old text must occur exactly once. see: the step of the page to read again.
+    Each old text must occur exactly once. see: where to read again: what a paragraph in the exercise's section begins with
+    in bold, as in "Step 3"; or another heading of the page, as in "## By hand".
     """
 
     hint: str
@@ -17,21 +18,27 @@ class Twin:
 
     def source(self, text):
         """The library's text with this mistake in it."""
-        for old, new in self.edits.items():
-            if text.count(old) != 1:
-                raise LookupError(f"this text should occur once in the library, occurs {text.count(old)} times: {old}")
-            text = text.replace(old, new)
-        return text
+        return replaced(text, self.edits)
 
 
-@dataclass(frozen=True, kw_only=True)
+def replaced(text, edits):
+    """The text with each key of `edits` replaced by its value. Raises LookupError unless each occurs exactly once."""
+    for old, new in edits.items():
+        if text.count(old) != 1:
+            raise LookupError(f"this text should occur once in the library, occurs {text.count(old)} times: {old}")
+        text = text.replace(old, new)
+    return text
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Exercise:
     """One file of the library, some of whose functions are to be written again.
 
     name: what `start` and `check` call it; also the stem of the student's file. week, minutes: of the course, to
     write it. file: the library's own, below tinynet/. page, section: where its maths is derived. holes: the functions
     whose bodies go, as in ("Relu.backward", "window_sum"). removed: functions that go altogether, because they give the
-    answer away. hide: texts of docstrings that give it away, each of which must occur once. twins: the known mistakes.
+    answer away. hide: {text that gives it away: what stands there instead}; each must occur once. given: {hole: lines of its
+    body that the student gets}. twins: the known mistakes.
     """
 
     name: str
@@ -42,7 +49,8 @@ class Exercise:
     section: str
     holes: tuple
     removed: tuple = ()
-    hide: tuple = ()
+    hide: dict = field(default_factory=dict)
+    given: dict = field(default_factory=dict)
     twins: tuple = ()
 
     def source(self):
@@ -54,7 +62,7 @@ class Exercise:
         raise NotImplementedError
 
     def steps(self, text, path):
-        """What is checked of an answer: Steps, in an order that a beginner can follow. Nothing may run before the first.
+        """What is checked of an answer: Steps, in an order that a beginner can follow. Nothing runs before the first.
 
         text, path: the answer, and the file that it came from, for messages. A twin is checked in the same way.
         """
@@ -87,7 +95,10 @@ class NotDone(Exception):
 
 @dataclass
 class Verdict:
-    """state: right, wrong or "not done". passed: [part, title] of the steps that held; failed: of the one that did not."""
+    """state: right, wrong or "not done". passed: [part, title] of each step that held; failed: of the one that did not.
+
+    lines, hint, see: of Wrong.
+    """
 
     exercise: str
     state: str = "right"

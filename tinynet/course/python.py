@@ -41,7 +41,7 @@ class Simpler:
         return {**sizes, **(self.change(sizes) if callable(self.change) else self.change)}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PythonExercise(Exercise):
     """parts: what the answer is asked for, in order, such as ("forward", "backward"): each has steps of its own.
 
@@ -74,8 +74,8 @@ class PythonExercise(Exercise):
         yield Step("", "loads", answer.loads)
         for part in self.parts:
             yield Step(part, "runs", partial(answer.runs, part))
-            yield Step(part, "shape and dtype", partial(answer.shapes, part))
             yield Step(part, "inputs unchanged", partial(answer.inputs_unchanged, part))
+            yield Step(part, "shape and dtype", partial(answer.shapes, part))
             yield Step(part, "example by hand", partial(answer.by_hand, part))
             if self.loops and part == self.parts[0]:
                 yield Step(part, "same as loops", partial(answer.same_as_loops, part))

@@ -20,7 +20,10 @@ def report(verdict, exercise):
     lines += ["", *verdict.lines]
     if verdict.hint:
         lines += ["", f"A known mistake gives exactly these numbers: {verdict.hint}"]
-    where = f'"{exercise.section}"' + (f", {verdict.see}" if verdict.see else "")
+    if verdict.see.startswith("## "):
+        where = f'"{verdict.see[3:]}"'
+    else:
+        where = f'"{exercise.section}"' + (f", {verdict.see}" if verdict.see else "")
     return [*lines, f"Read{' again' if verdict.state == 'wrong' else ''}: {exercise.page}, {where}."]
 
 

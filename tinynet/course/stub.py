@@ -5,21 +5,24 @@ Comments, signatures, docstrings and shapes stay as they are, because lines are 
 
 import ast
 
+from tinynet.course.exercise import replaced
+
 
 def python_stub(exercise, path):
     """The library's text without what the student is to write."""
-    text = hidden(exercise.source(), exercise.hide)
+    text = replaced(exercise.source(), exercise.hide)
     lines = text.splitlines()
     found = functions(ast.parse(text))
     cuts = []  # (first line, last line, what stands there instead), counted from 1
     for name in exercise.holes:
         node = found[name]
         first = node.body[1] if ast.get_docstring(node) else node.body[0]
-        todo = f'raise NotImplementedError("{name}")'
-        cuts.append((first.lineno, node.end_lineno, [" " * first.col_offset + todo]))
+        instead = [*exercise.given.get(name, ()), f'raise NotImplementedError("{name}")']
+        cuts.append((first.lineno, node.end_lineno, [" " * first.col_offset + line for line in instead]))
     for name in exercise.removed:
         node = found[name]
-        cuts.append((start_with_blank_lines(lines, node.lineno), node.end_lineno, []))
+        above = [d.lineno for d in node.decorator_list]
+        cuts.append((start_with_blank_lines(lines, min([node.lineno, *above])), node.end_lineno, []))
     for first, last, instead in sorted(cuts, reverse=True):
         lines[first - 1 : last] = instead
     return "\n".join([*heading(exercise, path, "#"), *lines]) + "\n"
@@ -33,23 +36,13 @@ def heading(exercise, path, comment):
     ]
 
 
-def hidden(text, secrets):
-    """The text with three dots in place of each secret, which must occur once."""
-    for secret in secrets:
-        if text.count(secret) != 1:
-            raise LookupError(f"this text should occur once in the library, occurs {text.count(secret)} times: {secret}")
-        indent = secret[: len(secret) - len(secret.lstrip(" "))]
-        text = text.replace(secret, indent + "...")
-    return text
-
-
 def functions(tree, prefix=""):
-    """{"name" or "Class.name": its node} for all functions and methods."""
+    """{"name" or "Class.name": its node} for all functions, classes and methods."""
     found = {}
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[prefix + node.name] = node
-        elif isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef):
             found |= functions(node, f"{node.name}.")
     return found
 

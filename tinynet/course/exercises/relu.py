@@ -29,7 +29,7 @@ RELU = layer(
     page="docs/relu.md",
     section="Backward, step by step",
     holes=("Relu.forward", "Relu.backward"),
-    hide=("    dx = dy   where y > 0,   0 elsewhere",),
+    hide={"dx = dy   where y > 0,   0 elsewhere": "dx = ..."},
     sizes=dict(N=4, C=5, zeros=0),
     smallest=dict(N=1, C=1, zeros=0),
     others={"a zero": dict(zeros=1), "one row": dict(N=1), "no rows": dict(N=0)},
