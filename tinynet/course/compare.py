@@ -14,6 +14,7 @@ def same(received, expected, rtol=1e-8):
 
 def differs(received, expected, rtol=1e-8):
     """A bool array: where they do not agree."""
+    received, expected = received.astype(np.float64), expected.astype(np.float64)
     scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
     with np.errstate(invalid="ignore"):
         close = np.abs(received - expected) <= rtol * (scale or 1)

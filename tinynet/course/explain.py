@@ -76,7 +76,7 @@ def shrink(exercise, part, sizes, mine, right, name):
             if sizes[key] == least:
                 continue
             whole = isinstance(least, int) and isinstance(sizes[key], int)
-            for value in [least, *([sizes[key] - 1] if whole else [])]:
+            for value in [least, *([(least + sizes[key]) // 2, sizes[key] - 1] if whole else [])]:
                 smaller = {**sizes, key: value}
                 if value != sizes[key] and still_wrong(smaller):
                     sizes, progress = smaller, True

@@ -6,6 +6,7 @@ from tinynet.course.exercises.col2im import COL2IM
 from tinynet.course.exercises.conv2d import CONV2D
 from tinynet.course.exercises.cross_entropy import CROSS_ENTROPY
 from tinynet.course.exercises.dropout import DROPOUT
+from tinynet.course.exercises.graph import GRAPH
 from tinynet.course.exercises.linear import LINEAR
 from tinynet.course.exercises.local_response_norm import LOCAL_RESPONSE_NORM
 from tinynet.course.exercises.max_pool2d import MAX_POOL2D
@@ -15,7 +16,8 @@ from tinynet.course.exercises.softmax import SOFTMAX
 from tinynet.errors import RunError
 
 EXERCISES = (
-    RELU, LINEAR, SOFTMAX, CROSS_ENTROPY, SGD, ADAM, CONV2D, COL2IM, MAX_POOL2D, LOCAL_RESPONSE_NORM, DROPOUT, ALL_GATHER,
+    GRAPH, RELU, LINEAR, SOFTMAX, CROSS_ENTROPY, SGD, ADAM, CONV2D, COL2IM, MAX_POOL2D, LOCAL_RESPONSE_NORM, DROPOUT,
+    ALL_GATHER,
 )
 
 
