@@ -19,7 +19,10 @@ from tinynet.course.stub import python_stub
 
 @dataclass(frozen=True)
 class Hand:
-    """The example that the page does by hand. arrays: inputs, and dy; expected: results by name; sizes: what differs."""
+    """An example done by hand, on the page if it has one.
+
+    arrays: inputs, and dy; expected: results by name; sizes: those that differ from the usual ones.
+    """
 
     arrays: dict
     expected: dict
