@@ -20,5 +20,6 @@ stops at the first that fails. It runs in a process of its own (child.py, check.
 **The bank of wrong answers** is a list of Twins: the library's own source with a few words replaced, a hint, and the
 step of the page. Whoever's answer gives a twin's numbers, for all sizes that are tried, has made that mistake
 (explain.py). The tests judge every twin as if it were a student's file: each must be caught, by its own hint, and the
-library's own file must be right. Where no twin fits, patterns.py looks at the numbers, and shrink (explain.py) for the smallest input.
+library's own file must be right. Where no twin fits, patterns.py looks at the numbers, and shrink (explain.py) for the
+smallest input.
 """

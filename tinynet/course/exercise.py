@@ -9,8 +9,8 @@ from pathlib import Path
 class Twin:
     """A known mistake: the library's own source with `edits`, {old text: new text}, and the hint for whoever made it.
 
-    Each old text must occur exactly once. see: where to read again. It is what a paragraph of the exercise's section begins
-    with in bold, as in "Step 3", or another heading of the page, as in "## By hand".
+    Each old text must occur exactly once. see: where to read again. It is what a paragraph of the exercise's section
+    begins with in bold, as in "Step 3", or another heading of the page, as in "## By hand".
     """
 
     hint: str
@@ -88,7 +88,7 @@ class Step:
 
 
 class Wrong(Exception):
-    """lines: what is wrong, with numbers. hint: why. certain: a known mistake gives the same. see: where to read again."""
+    """lines: what is wrong, in numbers. hint: why. certain: a known mistake gives the same. see: what to read again."""
 
     def __init__(self, *lines, hint="", certain=False, see=""):
         super().__init__(*lines)

@@ -29,7 +29,7 @@ def explain(exercise, part, sizes, mine, lines):
 
 
 def known_mistake(exercise, part, every, mine, wrong):
-    """The Twin that gives what the answer gives, for all sizes: all of it, or at least the first result that is wrong."""
+    """The Twin that gives what the answer gives, for all sizes: all of it, or at least the first wrong result."""
     before = exercise.parts[: exercise.parts.index(part)]  # those are right, so a twin that is wrong there is another
     for parts, names in (((*before, part), None), ((part,), wrong[:1])):
         for twin, bench in twins(exercise) if names != [] else ():

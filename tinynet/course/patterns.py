@@ -132,7 +132,7 @@ def same_along_an_axis(name, pairs, axes):
             what = axis_names([axis], axes)
             sums_to_0 = all(np.abs(p.expected.sum(axis)).max() < 1e-9 for p in pairs)
             rule = f" Along {what} it should sum to 0, and does not." if sums_to_0 else ""
-            return f"{name} is right up to a term that is the same all along {what}: a sum over {what} is missing.{rule}"
+            return f"{name} is right up to a term that is the same along {what}: a sum over {what} is missing.{rule}"
     return None
 
 

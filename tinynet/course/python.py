@@ -5,7 +5,7 @@ what the shape vocabulary names (N, C, H, W, ...) and hyper-parameters (stride, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -115,13 +115,9 @@ def layer(call, **fields):
                 raise Changed(name)
         return {f"d{name}": x.grad for name, x in inputs.items() if isinstance(x, Tensor)}
 
-    return PythonExercise(run=run, call=call, parts=("forward", "backward"), slopes="backward", **fields)
+    defaults = dict(parts=("forward", "backward"), slopes="backward")
+    return PythonExercise(run=run, call=call, **defaults | fields)
 
 
 def as_input(a):
     return Tensor(a, requires_grad=True) if a.dtype.kind == "f" else a
-
-
-def given_forward(exercise):
-    """The exercise without its part "forward", which its stub has already."""
-    return replace(exercise, parts=("backward",))

@@ -1,8 +1,8 @@
 """AlexNet, trained side by side with the library's layer and with an answer's in its place.
 
 It is the example's network on drawn shapes (examples/alexnet_imagenet.py: a quarter of the width, 64 x 64 pixels, two
-devices), for a few steps and in float64: there, two right layers give the same losses to many digits, and a wrong one is
-seen at the second step.
+devices), for a few steps and in float64: there, two right layers give the same losses to many digits, and a wrong one
+is seen at the second step.
 """
 
 import contextlib

@@ -96,7 +96,9 @@ ADAM = PythonExercise(
         Twin(
             "w is not changed in place: parameter.data has to stay the same array.",
             {
-                "xp = array_module(parameter.data)": "xp = array_module(parameter.data)\n        parameter.data = parameter.data.copy()"
+                "xp = array_module(parameter.data)": (
+                    "xp = array_module(parameter.data)\n        parameter.data = parameter.data.copy()"
+                )
             },
         ),
     ),

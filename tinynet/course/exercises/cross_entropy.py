@@ -30,6 +30,7 @@ def loops(arrays, sizes):
 
 
 P = "dx = probabilities(self.without_ignored(x), axis=1)"
+SUM_OF_Q = "total = q_true if q_smooth is None else q_true + pairwise_sum(q_smooth, (1,))"
 TOTAL = "dx *= (total * dl)[:, None]"
 MINUS_Q = "dx[self.positions.at] -= q_true * dl"
 LOG_P = "log_p = log_probabilities(self.without_ignored(x), axis=1)"
@@ -63,7 +64,7 @@ CROSS_ENTROPY = layer(
         ],
         "CrossEntropy.slopes": [
             "q_true, q_smooth = self.target_distribution(x.dtype)  # (N, D), and (N, C, D) or None without smoothing",
-            "# dl: the cotangent of each loss, 1 / N for a mean. self.positions.at: the true classes, to index (N, C, D)",
+            "# dl: the cotangent of each loss, 1 / N for a mean. self.positions.at: true classes, to index (N, C, D)",
         ],
     },
     sizes=dict(N=4, C=5, scale=1, smoothing=0.0, weights=0, ignored=0, reduction="mean"),
@@ -163,15 +164,13 @@ CROSS_ENTROPY = layer(
             "label smoothing is left out of the gradient.",
             {
                 "dx -= q_smooth * (dl[:, None] if dl.ndim else dl)": "pass",
-                "total = q_true if q_smooth is None else q_true + pairwise_sum(q_smooth, (1,))": "total = q_true",
+                SUM_OF_Q: "total = q_true",
             },
             "## Check yourself",
         ),
         Twin(
             "p is multiplied by 1, not by the sum of q: with class weights q does not sum to 1.",
-            {
-                "total = q_true if q_smooth is None else q_true + pairwise_sum(q_smooth, (1,))": "total = np.ones_like(q_true)"
-            },
+            {SUM_OF_Q: "total = np.ones_like(q_true)"},
             "## Check yourself",
         ),
     ),

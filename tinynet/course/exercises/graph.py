@@ -154,8 +154,8 @@ GRAPH = PythonExercise(
             {WALK: AT_FIRST_SIGHT, "order, seen = [], {last}": "order, seen = [last], {last}"},
         ),
         Twin(
-            "a Function is listed as soon as it is met (then the list is reversed): one that two others use, at different "
-            "distances from the end, comes too late.",
+            "a Function is listed as soon as it is met (then the list is reversed): one that two others use, at "
+            "different distances from the end, comes too late.",
             {WALK: BY_LEVELS},
         ),
         Twin(

@@ -73,8 +73,8 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
     given={
         "pool": [
             "P, Q = windows.places(x.shape[2:])",
-            "# windows.cells(P, Q) gives (i, seen) for each pixel i = r * S + s of a window: image[seen] is pixel i of all",
-            "# windows at once, (N, C, P, Q), where image is pad_image(x, windows.border(x.shape[2:]), value).",
+            "# windows.cells(P, Q) gives (i, seen) for each pixel i = r * S + s of a window: image[seen] is pixel i of",
+            "# all windows at once, (N, C, P, Q), where image is pad_image(x, windows.border(x.shape[2:]), value).",
             "# winner: of an integer dtype; None will do unless want_winner. Nans and infinities are not checked here.",
         ],
         "pool_backward": [
@@ -136,7 +136,7 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
         Twin(
             "y holds the smallest value of each window.",
             {
-                "best = np.maximum(best, values[here], out=best if i > 1 else None)": "best = np.minimum(best, values[here])",
+                "np.maximum(best, values[here], out=best if i > 1 else None)": "np.minimum(best, values[here])",
                 "better = values[here] > best": "better = values[here] < best",
             },
             "## The formula",
@@ -151,8 +151,8 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
         ),
         Twin("every pixel of a window gets an equal part of dy: that is average pooling.", SHARED, "Step 1"),
         Twin(
-            "dx[winners] = dy, or += with an index array, keeps one dy per pixel: a pixel that won several windows gets "
-            "the sum. np.add.at adds them all.",
+            "dx[winners] = dy, or += with an index array, keeps one dy per pixel: a pixel that won several windows "
+            "gets the sum. np.add.at adds them all.",
             {ADD: "padded.reshape(-1)[at.reshape(-1)] = dy[n].reshape(-1)"},
             "Step 2",
         ),
@@ -175,7 +175,7 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
         Twin(
             "row and column within the window are exchanged: the winner's number is r * S + s.",
             {
-                "r, s = np.indices(windows.kernel).reshape(2, -1)": "s, r = np.indices(windows.kernel[::-1]).reshape(2, -1)"
+                "r, s = np.indices(windows.kernel)": "s, r = np.indices(windows.kernel[::-1])",
             },
             "## By hand",
         ),

@@ -28,6 +28,7 @@ def loops(arrays, sizes):
 DECAY = "            if wd:\n                g = g + wd * w\n            v *= m"
 MOMENTUM = "            v *= m\n            v += (1 - dampening) * g if dampening else g"
 STEP = "w -= lr * (g + m * v if nesterov else v)"
+NEW = 'if m and "velocity" not in state:'
 VELOCITY = f"{MOMENTUM}\n            {STEP}"
 
 SGD = PythonExercise(
@@ -75,7 +76,7 @@ SGD = PythonExercise(
         Twin("momentum is left out: v is not used.", {STEP: "w -= lr * g"}),
         Twin(
             "v does not live from one step to the next: keep it in state, and add g to m * v instead of replacing it.",
-            {'if m and "velocity" not in state:': "if m:"},
+            {NEW: "if m:"},
         ),
         Twin("v goes up the slope: w <- w - lr * v.", {STEP: "w += lr * (g + m * v if nesterov else v)"}),
         Twin(
@@ -119,9 +120,7 @@ SGD = PythonExercise(
         Twin("nesterov is left out.", {STEP: "w -= lr * v"}),
         Twin(
             "w is not changed in place: parameter.data has to stay the same array.",
-            {
-                'if m and "velocity" not in state:': 'parameter.data = parameter.data.copy()\n        if m and "velocity" not in state:'
-            },
+            {NEW: f"parameter.data = parameter.data.copy()\n        {NEW}"},
         ),
         Twin(
             "the gradient is changed: g += ... writes into parameter.grad.",
