@@ -25,7 +25,8 @@ class Outcome:
             return describe(self.raised) == describe(other.raised)
         if names is None and (self.changed != other.changed or list(self.results) != list(other.results)):
             return False
-        return all(same(self.results[name], other.results[name]) for name in names or other.results)
+        pairs = [(self.results.get(name), other.results.get(name)) for name in names or other.results]
+        return all(theirs is not None and same(mine, theirs) for mine, theirs in pairs)
 
 
 def describe(error):

@@ -15,8 +15,9 @@ def explain(exercise, part, sizes, mine, lines):
     """Raise Wrong. mine: the answer's Bench; sizes: where it is wrong; lines: what is known already."""
     right = library(exercise)
     every = [exercise.sizes, *({**exercise.sizes, **change} for change in exercise.others.values())]
-    every.sort(key=lambda s: s != sizes)  # stable: the one that failed comes first
-    sizes = next((s for s in every if not mine.outcome(part, s).equals(right.outcome(part, s))), sizes)
+    if sizes in every and mine.outcome(part, sizes).equals(right.outcome(part, sizes)):  # wrong only in another way
+        sizes = next((s for s in every if not mine.outcome(part, s).equals(right.outcome(part, s))), sizes)
+    every.sort(key=lambda s: s != sizes)  # stable: those that fail come first
     received = mine.outcome(part, sizes).results
     wrong = [name for name, a in right.outcome(part, sizes).results.items() if not same(received.get(name), a)]
     twin = known_mistake(exercise, part, every, mine, wrong)
@@ -31,9 +32,13 @@ def explain(exercise, part, sizes, mine, lines):
 def known_mistake(exercise, part, every, mine, wrong):
     """The Twin that gives what the answer gives, for all sizes: all of it, or at least the first wrong result."""
     before = exercise.parts[: exercise.parts.index(part)]  # those are right, so a twin that is wrong there is another
-    for parts, names in (((*before, part), None), ((part,), wrong[:1])):
-        for twin, bench in twins(exercise) if names != [] else ():
-            if all(mine.outcome(p, s).equals(bench.outcome(p, s), names) for p in parts for s in every):
+    fits = [
+        (twin, bench) for twin, bench in twins(exercise)
+        if all(mine.outcome(p, s).equals(bench.outcome(p, s)) for p in before for s in every)
+    ]
+    for names in (None, wrong[:1]):
+        for twin, bench in fits if names != [] else ():
+            if all(mine.outcome(part, s).equals(bench.outcome(part, s), names) for s in every):
                 return twin
     return None
 

@@ -27,9 +27,14 @@ def patterns(exercise, part, every, mine, library, name):
         pair = Pair(received.results[name], expected.results[name], named_arrays(exercise, sizes, library, name), sizes)
         if pair.expected.size and not same(pair.received, pair.expected):
             pairs.append(pair)
+    if not pairs:  # nothing came out
+        return []
+    axes, sizes = exercise.axes.get(name, ""), pairs[0].sizes
     if any(p.received.shape != p.expected.shape for p in pairs):
-        return [line for line in [rearranged(name, pairs)] if line]
-    axes = exercise.axes.get(name, "")
+        return [line for line in [rearranged(name, pairs, axes)] if line]
+    again = mine.run(part, mine.draw(sizes), sizes).results.get(name)
+    if not same(again, pairs[0].received):
+        return [f"{name} comes out differently each time, from the same inputs: is something random, or never filled?"]
     value = first(pattern(name, pairs, axes) for pattern in VALUES)
     if value:
         return [value]
@@ -85,7 +90,7 @@ def constant_factor(name, pairs, axes):
 def named_factors(pair, axes):
     """{"1/N": its value, ...}: factors that have a meaning for these sizes."""
     numbers = {key: v for key, v in pair.sizes.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    numbers |= dict(zip(axes, pair.expected.shape, strict=False))
+    numbers = dict(zip(axes, pair.expected.shape, strict=False)) | numbers
     found = {"2": 2, "1/2": 0.5, "-2": -2, "-1/2": -0.5}
     for key, v in numbers.items():
         found |= {key: v, f"-{key}": -v, f"(1 - {key})": 1 - v}
@@ -124,16 +129,19 @@ def axis_names(numbers, axes):
 
 
 def same_along_an_axis(name, pairs, axes):
-    """Right up to a term that does not depend on the place along one axis."""
-    for axis in range(pairs[0].expected.ndim):
-        off = [p.received - p.expected for p in pairs]
-        constant = all(same(d, np.broadcast_to(d.take([0], axis), d.shape)) for d in off)
-        if constant and any(d.shape[axis] > 1 for d in off):
-            what = axis_names([axis], axes)
-            sums_to_0 = all(np.abs(p.expected.sum(axis)).max() < 1e-9 for p in pairs)
-            rule = f" Along {what} it should sum to 0, and does not." if sums_to_0 else ""
-            return f"{name} is right up to a term that is the same along {what}: a sum over {what} is missing.{rule}"
-    return None
+    """Right up to a term that does not depend on the place along one axis; which one may depend on the sizes."""
+    along = [constant_axes(p.received - p.expected) for p in pairs]
+    if not all(along) or pairs[0].expected.shape[along[0][0]] < 2:
+        return None
+    what = axis_names(along[0][:1], axes)
+    sums_to_0 = all(np.abs(p.expected.sum(found[0])).max() < 1e-9 for p, found in zip(pairs, along, strict=True))
+    rule = f" Along {what} it should sum to 0, and does not." if sums_to_0 else ""
+    return f"{name} is right up to a term that is the same along {what}: is a sum over {what} missing, or wrong?{rule}"
+
+
+def constant_axes(off):
+    axes = [axis for axis in range(off.ndim) if same(off, np.broadcast_to(off.take([0], axis), off.shape))]
+    return sorted(axes, key=lambda axis: -off.shape[axis])
 
 
 def missing_factor(name, pairs, axes):

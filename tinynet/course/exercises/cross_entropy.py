@@ -48,7 +48,7 @@ CROSS_ENTROPY = layer(
     removed=("CrossEntropyWithProbabilities",),
     hide={
         "    dL/dx_c = p_c - [c = t]": "    dL/dx_c = ...",
-        '"What the model said, minus what is true." It lies': "It lies",
+        '"What the model said, minus what is true." It lies': "This slope lies",
         "    dL/dx_c = p_c * (sum_j q_j) - q_c, ": "    dL/dx_c = ..., ",
         "which is the same subtraction: q_c = [c = t] sums to 1 and gives p_c - [c = t] again.": (
             "of which q_c = [c = t] is a special case."
@@ -73,7 +73,7 @@ CROSS_ENTROPY = layer(
         "one image": dict(N=1),
         "one loss per image": dict(reduction="none"),
         "the sum": dict(reduction="sum"),
-        "scores in the thousands": dict(scale=1000),
+        "scores in the thousands": dict(scale=5000),
         "label smoothing": dict(smoothing=0.2),
         "class weights": dict(weights=1),
         "an ignored target": dict(ignored=1),

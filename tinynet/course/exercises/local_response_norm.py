@@ -51,7 +51,7 @@ LOCAL_RESPONSE_NORM = layer(
            - 2 * alpha / size * beta * x_i * sum_{j : i in W(j)} dy_j * x_j * s_j^(-beta - 1)
 """: "\n    dx_i = ...\n",
     },
-    sizes=dict(N=2, C=8, H=2, W=3, size=5, alpha=0.5, beta=0.6, k=2.0, groups=1),
+    sizes=dict(N=2, C=8, H=2, W=3, size=5, alpha=0.45, beta=0.6, k=1.6, groups=1),
     smallest=dict(N=1, C=1, H=1, W=1, size=1, groups=1),
     others={
         "size=1": dict(size=1),
