@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from course.answers import faulty
 
+from course_answers import faulty
 from tinynet.course import train
 from tinynet.course.__main__ import main
 from tinynet.course.bench import load
@@ -66,7 +66,10 @@ def test_start_writes_a_file_once(capsys):
     path.write_text("mine")
     assert main(["start", "softmax"]) == 2
     assert path.read_text() == "mine"
-    assert capsys.readouterr().err == "work/softmax.py exists already; --force starts over, and keeps it as softmax.py.bak\n"
+    assert (
+        capsys.readouterr().err
+        == "work/softmax.py exists already; --force starts over, and keeps it as softmax.py.bak\n"
+    )
     assert main(["start", "softmax", "--force"]) == 0
     assert "NotImplementedError" in path.read_text()
     assert Path("work/softmax.py.bak").read_text() == "mine"
@@ -106,7 +109,10 @@ def test_solution_only_after_trying(capsys):
         (["check"], "check needs a file such as work/relu.py, or --all"),
         (["check", "work/relu.py", "--all"], "check needs a file such as work/relu.py, or --all"),
         (["check", "--all"], "there is no folder work"),
-        (["check", "--all", "--folder", "."], ". holds no answers: files called graph.py, relu.py, ..., or folders of them"),
+        (
+            ["check", "--all", "--folder", "."],
+            ". holds no answers: files called graph.py, relu.py, ..., or folders of them",
+        ),
         (["train", "work/relu.py"], "cannot read work/relu.py: No such file or directory"),
     ],
 )

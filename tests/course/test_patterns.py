@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from course.answers import faulty, verdict_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from course_answers import faulty, verdict_on
 from tinynet.course.exercise import judge
 from tinynet.course.exercises import EXERCISES, by_name
 from tinynet.course.python import PythonExercise
@@ -14,7 +14,12 @@ STRIDE = "self.geometry.stride[0]"
 FAULTS = {
     "a sign": ("linear", "Linear.backward", "(-dx[0], *dx[1:])", "dx has the wrong sign everywhere"),
     "a number": ("softmax", "Softmax.backward", "1.7 * dx", "dx is right up to a factor: it is 1.7 times"),
-    "a size": ("linear", "Linear.backward", "(dx[0], dx[1] / dx[1].shape[0], *dx[2:])", "dw is right up to a factor: it is 1/K"),
+    "a size": (
+        "linear",
+        "Linear.backward",
+        "(dx[0], dx[1] / dx[1].shape[0], *dx[2:])",
+        "dw is right up to a factor: it is 1/K",
+    ),
     "minus a size": ("linear", "Linear.backward", "(-dx[0] * dx[0].shape[-1], *dx[1:])", "it is -C times"),
     "a hyper-parameter": ("local_response_norm", "LocalResponseNorm.forward", "y * self.alpha", "it is alpha times"),
     "p": ("dropout", "Dropout.backward", "dx * self.p", "it is p times"),
@@ -24,19 +29,59 @@ FAULTS = {
     "a flip": ("relu", "Relu.forward", "y[:, ::-1].copy()", "y is right up to a flip along C"),
     "a shift": ("conv2d", "Conv2d.backward", "(np.roll(dx[0], 1, 3), *dx[1:])", "shifted by one along W"),
     "a transpose": ("linear", "Linear.forward", "y.T.copy() if y.ndim == 2 else y", "its axes are in the order (1, 0)"),
-    "a row's term": ("softmax", "Softmax.backward", "dx + arrays[0].max(self.axis, keepdims=True)", "the same along C: is a sum over C missing"),
-    "a factor": ("local_response_norm", "LocalResponseNorm.backward", "dx * self.saved[0]", "it is multiplied by x once too often"),
+    "a row's term": (
+        "softmax",
+        "Softmax.backward",
+        "dx + arrays[0].max(self.axis, keepdims=True)",
+        "the same all along C. Along C it should sum to 0",
+    ),
+    "a factor": (
+        "local_response_norm",
+        "LocalResponseNorm.backward",
+        "dx * self.saved[0]",
+        "it is multiplied by x once too often",
+    ),
     "a lost factor": ("dropout", "Dropout.backward", "dx / arrays[0]", "a factor dy is missing"),
-    "a term": ("local_response_norm", "LocalResponseNorm.backward", "dx + 0.5 * arrays[0]", "it has +0.5 * dy too much"),
+    "a term": (
+        "local_response_norm",
+        "LocalResponseNorm.backward",
+        "dx + 0.5 * arrays[0]",
+        "it has +0.5 * dy too much",
+    ),
     "where 0": ("relu", "Relu.backward", "dx + 0.5 * (self.saved[0] == 0)", "dx is wrong only where y = 0"),
-    "the border": ("conv2d", "Conv2d.backward", "(edge(dx[0]), *dx[1:])", "right but for the border: wrong only in the last along H"),
-    "one place": ("conv2d", "Conv2d.backward", "(place(dx[0]), *dx[1:])", "dx is wrong only at C = 1 (of 4)"),
-    "all but the first": ("linear", "Linear.forward", "np.where(np.arange(len(y))[:, None] < 1, y, np.sin(y)) if y.ndim == 2 else y", "right for the first along N only"),
+    "the border": (
+        "conv2d",
+        "Conv2d.backward",
+        "(edge(dx[0]), *dx[1:])",
+        "right but for the border: wrong only in the last along H",
+    ),
+    "one place": ("conv2d", "Conv2d.backward", "(place(dx[0]), *dx[1:])", "dx is wrong only at C = 1."),
+    "all but the first": (
+        "linear",
+        "Linear.forward",
+        "np.where(np.arange(len(y))[:, None] < 1, y, np.sin(y)) if y.ndim == 2 else y",
+        "right for the first along N only",
+    ),
     "stride": ("conv2d", "Conv2d.forward", f"y if {STRIDE} == 1 else np.sin(y)", "y is right with stride=1"),
-    "the batch": ("conv2d", "Conv2d.backward", "(dx[0], dx[1] if len(arrays[0]) == 1 else np.sin(dx[1]), *dx[2:])", "dw is right with one image"),
-    "overlap": ("max_pool2d", "MaxPool2d.backward", "dx if self.windows.stride[0] > 2 else np.sin(dx)", "windows that do not overlap"),
-    "chance": ("dropout", "Dropout.forward", "y * np.random.default_rng().random(y.shape)", "comes out differently each time"),
-}  # fmt: skip
+    "the batch": (
+        "conv2d",
+        "Conv2d.backward",
+        "(dx[0], dx[1] if len(arrays[0]) == 1 else np.sin(dx[1]), *dx[2:])",
+        "dw is right with one image",
+    ),
+    "overlap": (
+        "max_pool2d",
+        "MaxPool2d.backward",
+        "dx if self.windows.stride[0] > 2 else np.sin(dx)",
+        "windows that do not overlap",
+    ),
+    "chance": (
+        "dropout",
+        "Dropout.forward",
+        "y * np.random.default_rng().random(y.shape)",
+        "comes out differently each time",
+    ),
+}
 HELPERS = """
 def edge(dx):
     dx = dx.copy()

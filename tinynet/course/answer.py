@@ -57,7 +57,7 @@ class Answer:
             self.explain(part, self.exercise.sizes, [self.at_line(outcome.raised)])
         for name, a in expected.items():
             if not same(outcome.results[name], np.array(a), 1e-4):
-                lines = ["in the example that the page does by hand:"]
+                lines = ["in the example by hand:"]
                 lines += [f"    {key} = {numbers(value)}" for key, value in hand.arrays.items()]
                 lines += [f"    {name} should be {numbers(a)}", f"    {name} is {numbers(outcome.results[name])}"]
                 self.explain(part, self.exercise.sizes, lines)
@@ -91,9 +91,9 @@ class Answer:
             raise Wrong(str(error)) from None
 
     def other_sizes(self, part):
-        for change in self.exercise.others.values():
-            self.compare(part, {**self.exercise.sizes, **change})
         self.compare(part, self.exercise.sizes)
+        for label, change in self.exercise.others.items():
+            self.compare(part, {**self.exercise.sizes, **change}, [f"Right for the usual sizes, wrong with {label}."])
 
     def float32(self, part):
         sizes = self.exercise.sizes
@@ -121,21 +121,21 @@ class Answer:
 
     # ------------------------------------------------------------------ helpers
 
-    def compare(self, part, sizes, shapes_only=False):
-        """Raise Wrong unless the answer gives what the library gives."""
+    def compare(self, part, sizes, lines=(), shapes_only=False):
+        """Raise Wrong, with these lines first, unless the answer gives what the library gives."""
         received, expected = (bench.outcome(part, sizes) for bench in (self.mine, self.library))
         if received.raised:
-            self.explain(part, sizes, [self.at_line(received.raised)])
+            self.explain(part, sizes, [*lines, self.at_line(received.raised)])
         for name, a in expected.results.items():
             b = received.results.get(name)
             if not isinstance(b, np.ndarray | np.generic):
                 raise Wrong(f"{name} should be an array, got {type(b).__name__}")
             if b.shape != a.shape:
-                self.explain(part, sizes, [f"{name} has shape {b.shape}, expected {a.shape}"])
+                self.explain(part, sizes, [*lines, f"{name} has shape {b.shape}, expected {a.shape}"])
             if b.dtype != a.dtype:
                 raise Wrong(f"{name} is {b.dtype}, expected {a.dtype}, as the inputs are")
             if not shapes_only and not same(b, a):
-                self.explain(part, sizes, [])
+                self.explain(part, sizes, lines)
 
     def explain(self, part, sizes, lines):
         """Raise Wrong with the mistake, if it is a known one, or with what can be said about it."""

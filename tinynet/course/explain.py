@@ -3,6 +3,7 @@
 If the answer equals a wrong twin's on random inputs of all sizes, that is the mistake, whatever the code looks like.
 """
 
+from dataclasses import replace
 from functools import cache
 
 from tinynet.course.bench import Bench, load
@@ -30,17 +31,22 @@ def explain(exercise, part, sizes, mine, lines):
 
 
 def known_mistake(exercise, part, every, mine, wrong):
-    """The Twin that gives what the answer gives, for all sizes: all of it, or at least the first wrong result."""
+    """The Twin that gives what the answer gives, for all sizes; if there is none, whose first wrong result is the same;
+    and if there is none, which gives the same for those sizes that failed first.
+    """
     before = exercise.parts[: exercise.parts.index(part)]  # those are right, so a twin that is wrong there is another
     fits = [
         (twin, bench) for twin, bench in twins(exercise)
         if all(mine.outcome(p, s).equals(bench.outcome(p, s)) for p in before for s in every)
     ]
-    for names in (None, wrong[:1]):
+    for names, sizes in ((None, every), (wrong[:1], every), (None, every[:1])):
         for twin, bench in fits if names != [] else ():
-            if all(mine.outcome(part, s).equals(bench.outcome(part, s), names) for s in every):
-                return twin
+            if all(mine.outcome(part, s).equals(bench.outcome(part, s), names) for s in sizes):
+                return replace(twin, hint=twin.hint + ELSE) if len(sizes) < len(every) else twin
     return None
+
+
+ELSE = " (For other sizes something else is wrong, too.)"
 
 
 @cache
@@ -75,16 +81,20 @@ def shrink(exercise, part, sizes, mine, right, name):
             return False
         return not same(received.results[name], expected.results[name])
 
+    def smaller(value, least):
+        """What to try in place of a size: the least, half the way there, one less."""
+        if not isinstance(value, int) or not isinstance(least, int):
+            return [least]
+        return [least, (least + value) // 2, *([value - 1] if value < 20 else [])]
+
     progress = True
     while progress:
         progress = False
         for key, least in exercise.smallest.items():
             if sizes[key] == least:
                 continue
-            whole = isinstance(least, int) and isinstance(sizes[key], int)
-            for value in [least, *([(least + sizes[key]) // 2, sizes[key] - 1] if whole else [])]:
-                smaller = {**sizes, key: value}
-                if value != sizes[key] and still_wrong(smaller):
-                    sizes, progress = smaller, True
+            for value in smaller(sizes[key], least):
+                if still_wrong({**sizes, key: value}):
+                    sizes, progress = {**sizes, key: value}, True
                     break
     return sizes

@@ -19,14 +19,8 @@ class Pair:
 
 def patterns(exercise, part, every, mine, library, name):
     """Lines about the result `name`. every: all sizes that are tried, the one that failed first."""
-    pairs = []
-    for sizes in every:
-        received, expected = mine.outcome(part, sizes), library.outcome(part, sizes)
-        if expected.raised or name not in received.results:
-            continue
-        pair = Pair(received.results[name], expected.results[name], named_arrays(exercise, sizes, library, name), sizes)
-        if pair.expected.size and not same(pair.received, pair.expected):
-            pairs.append(pair)
+    pairs = [pair_at(exercise, part, sizes, mine, library, name) for sizes in every]
+    pairs = [pair for pair in pairs if pair and pair.expected.size and not same(pair.received, pair.expected)]
     if not pairs:  # nothing came out
         return []
     axes, sizes = exercise.axes.get(name, ""), pairs[0].sizes
@@ -38,8 +32,19 @@ def patterns(exercise, part, every, mine, library, name):
     value = first(pattern(name, pairs, axes) for pattern in VALUES)
     if value:
         return [value]
-    places = where_along_axes(name, pairs, axes), right_when_simpler(exercise, part, pairs[0], mine, library, name)
-    return [line for line in places if line]
+    lines = (
+        not_finite(name, pairs), where_along_axes(name, pairs, axes),
+        right_when_simpler(exercise, part, pairs[0], mine, library, name),
+    )
+    return [line for line in lines if line]
+
+
+def pair_at(exercise, part, sizes, mine, library, name):
+    """The Pair of the result `name` for these sizes; None if nothing came out, or if they make no sense."""
+    received, expected = mine.outcome(part, sizes), library.outcome(part, sizes)
+    if expected.raised or name not in received.results:
+        return None
+    return Pair(received.results[name], expected.results[name], named_arrays(exercise, sizes, library, name), sizes)
 
 
 def first(lines):
@@ -61,9 +66,13 @@ def named_arrays(exercise, sizes, library, name):
 # ------------------------------------------------------------------ patterns in the values
 
 
-def zero_or_not_finite(name, pairs, axes):
+def zero(name, pairs, axes):
     if all(not p.received.any() for p in pairs):
         return f"{name} is 0 everywhere: is something computed and then not returned, or not assigned?"
+    return None
+
+
+def not_finite(name, pairs):
     if all((~np.isfinite(p.received) & np.isfinite(p.expected)).any() for p in pairs):
         return f"{name} has nan or inf where it should not: a division by 0, or an overflow?"
     return None
@@ -125,7 +134,8 @@ def rearranged(name, pairs, axes=""):
 
 
 def axis_names(numbers, axes):
-    return " and ".join(axes[i] if i < len(axes) else f"axis {i}" for i in numbers)
+    names = [axes[i] if i < len(axes) else f"axis {i}" for i in sorted(numbers)]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def same_along_an_axis(name, pairs, axes):
@@ -133,10 +143,11 @@ def same_along_an_axis(name, pairs, axes):
     along = [constant_axes(p.received - p.expected) for p in pairs]
     if not all(along) or pairs[0].expected.shape[along[0][0]] < 2:
         return None
-    what = axis_names(along[0][:1], axes)
-    sums_to_0 = all(np.abs(p.expected.sum(found[0])).max() < 1e-9 for p, found in zip(pairs, along, strict=True))
-    rule = f" Along {what} it should sum to 0, and does not." if sums_to_0 else ""
-    return f"{name} is right up to a term that is the same along {what}: is a sum over {what} missing, or wrong?{rule}"
+    line = f"{name} is right up to a term that is the same all along {axis_names(along[0], axes)}."
+    if all(np.abs(p.expected.sum(found[0])).max() < 1e-9 for p, found in zip(pairs, along, strict=True)):
+        what = axis_names(along[0][:1], axes)
+        line += f" Along {what} it should sum to 0, and does not: a sum over {what} is missing, or wrong."
+    return line
 
 
 def constant_axes(off):
@@ -191,7 +202,7 @@ def by_sign(name, pairs, axes):
 
 
 VALUES = [
-    zero_or_not_finite, constant_factor, another_array, rearranged, same_along_an_axis, missing_factor, missing_term,
+    zero, constant_factor, another_array, rearranged, same_along_an_axis, missing_factor, missing_term,
     by_sign,
 ]
 
@@ -201,35 +212,38 @@ VALUES = [
 def where_along_axes(name, pairs, axes):
     """Right but for the border, or for some places along one axis."""
     for axis in range(pairs[0].expected.ndim):
-        what, found = axis_names([axis], axes), set()
-        for p in pairs:
-            others = tuple(i for i in range(p.expected.ndim) if i != axis)
-            wrong = differs(p.received, p.expected).any(others)
-            last = len(wrong) - 1
-            if wrong.all() or last < 1:
-                found.add(None)
-            elif not wrong[1:-1].any() and last > 1:
-                sides = " and the ".join(side for side, at in (("first", 0), ("last", last)) if wrong[at])
-                found.add(f"{name} is right but for the border: wrong only in the {sides} along {what}.")
-            elif not wrong[0] and wrong[1:].all():
-                found.add(f"{name} is right for the first along {what} only: is a sum or a loop over {what} missing?")
-            else:
-                bad = ", ".join(map(str, np.flatnonzero(wrong)))
-                return f"{name} is wrong only at {what} = {bad} (of {last + 1})."
+        others = tuple(i for i in range(pairs[0].expected.ndim) if i != axis)
+        found = {where(differs(p.received, p.expected).any(others)) for p in pairs if p.expected.shape[axis] > 1}
         if len(found) == 1 and found != {None}:
-            return found.pop()
+            return f"{name} {found.pop().format(axis_names([axis], axes))}"
     return None
 
 
-def right_when_simpler(exercise, part, pair, mine, library, name):
-    """Which simplification makes it right."""
-    for simpler in exercise.simpler:
-        sizes = simpler.of(pair.sizes)
-        if sizes == pair.sizes:
+def where(wrong):
+    """In words, for a bool array along an axis; None if it is wrong all along."""
+    if wrong.all():
+        return None
+    if len(wrong) > 2 and not wrong[1:-1].any():
+        sides = " and the ".join(side for side, bad in zip(("first", "last"), wrong[[0, -1]], strict=True) if bad)
+        return f"is right but for the border: wrong only in the {sides} along {{0}}."
+    if not wrong[0] and wrong[1:].all():
+        return "is right for the first along {0} only: is a sum or a loop over {0} missing?"
+    return f"is wrong only at {{0}} = {', '.join(map(str, np.flatnonzero(wrong)))}."
+
+
+def right_when_simpler(exercise, part, first_pair, mine, library, name):
+    """Which simplification makes it right, or which two; or with which one the numbers can be read."""
+    simple, axes = [], exercise.axes.get(name, "")
+    for some in [*combinations(exercise.simpler, 1), *combinations(exercise.simpler, 2)]:
+        sizes = first_pair.sizes
+        for simpler in some:
+            sizes = simpler.of(sizes)
+        pair = pair_at(exercise, part, sizes, mine, library, name)
+        if pair is None or sizes == first_pair.sizes or not pair.expected.any():
             continue
-        received, expected = mine.outcome(part, sizes), library.outcome(part, sizes)
-        if expected.raised or name not in received.results:
-            continue
-        if same(received.results[name], expected.results[name]) and expected.results[name].any():
-            return f"{name} is right with {simpler.what}. {simpler.hint}".rstrip()
-    return None
+        what = " and ".join(simpler.what for simpler in some)
+        if same(pair.received, pair.expected):
+            return " ".join([f"{name} is right with {what}.", *(simpler.hint for simpler in some)]).rstrip()
+        line = pair.received.shape == pair.expected.shape and first(pattern(name, [pair], axes) for pattern in VALUES)
+        simple += [f"With {what}, {line}"] if line and len(some) == 1 else []
+    return first(simple)

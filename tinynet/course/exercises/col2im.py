@@ -71,12 +71,12 @@ COL2IM = PythonExercise(
         Simpler("one image", dict(B=1), "The columns have the images on axis 3, x has them on axis 0."),
         Simpler("stride=1", dict(stride=1), "Window (p, q) starts at pixel (p * stride, q * stride)."),
         Simpler("dilation=1", dict(dilation=1), "Pixel r of a window is r * dilation from its start."),
-        Simpler("windows of one pixel", dict(R=1, S=1), "Look at where pixel (r, s) of a window lies."),
         Simpler(
             "windows that do not overlap",
             lambda sizes: dict(stride=max(sizes["R"], sizes["S"]), dilation=1),
             "A pixel of several windows gets the sum: += and not =.",
         ),
+        Simpler("windows of one pixel", dict(R=1, S=1), "Look at where pixel (r, s) of a window lies."),
     ),
     hand=Hand(
         {
