@@ -1,5 +1,7 @@
 """Wrong answers for the tests: the library's own file with something added at its end."""
 
+import textwrap
+
 from tinynet.course.exercise import judge
 from tinynet.course.exercises import by_name
 
@@ -28,3 +30,14 @@ def faulty(name, method, expression):
 
 def verdict_on(name, text):
     return judge(by_name(name), text, f"work/{name}.py")
+
+
+def filled(exercise, bodies):
+    """The stub with bodies, {hole: lines}, where it raises NotImplementedError."""
+    text = exercise.stub(f"work/{exercise.name}.py")
+    for hole, body in bodies.items():
+        todo = f'raise NotImplementedError("{hole}")'
+        indent = text[: text.index(todo)].rpartition("\n")[2]
+        body = textwrap.indent(textwrap.dedent(body).strip("\n"), indent).removeprefix(indent)
+        text = text.replace(todo, body)
+    return text.replace("\n\n\nclass ", "\nimport numpy as np\n\n\nclass ", 1)
