@@ -73,6 +73,10 @@ def test_start_writes_a_file_once(capsys):
     assert main(["start", "softmax", "--force"]) == 0
     assert "NotImplementedError" in path.read_text()
     assert Path("work/softmax.py.bak").read_text() == "mine"
+    path.write_text("mine, too")
+    assert main(["start", "softmax", "--force"]) == 0
+    assert Path("work/softmax.py.bak").read_text() == "mine"
+    assert Path("work/softmax.py.bak1").read_text() == "mine, too"
 
 
 def test_list(capsys):
@@ -213,6 +217,19 @@ def test_train_with_a_right_and_a_wrong_layer(small, capsys):
     steps = [line.split() for line in capsys.readouterr().out.splitlines()[1:3]]
     assert steps[0][1] == steps[0][2]  # the forward pass is right
     assert steps[1][1] != steps[1][2]
+
+
+def test_train_with_what_is_no_python(capsys):
+    assert main(["train", write("relu", "def relu(")]) == 1
+    assert capsys.readouterr().err.startswith("SyntaxError: '(' was never closed (relu.py, line 1)")
+
+
+@pytest.mark.parametrize("option", ["--seconds=0", "--seconds=nan", "--steps=-1", "--steps=two"])
+def test_numbers_that_make_no_sense(option, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", "work/relu.py", option])
+    assert end.value.code == 2
+    assert "invalid positive" in capsys.readouterr().err
 
 
 def test_train_with_a_layer_that_is_not_done(capsys):

@@ -132,6 +132,45 @@ def test_an_input_that_was_written_to():
     assert verdict.lines[0].startswith("x was changed")
 
 
+def test_what_is_wrong_in_the_example_by_hand_only_is_no_known_mistake():
+    verdict = verdict_on(
+        "sgd",
+        by_name("sgd").source()
+        + """
+right = SGD.update
+def wrong(self, parameter, group, state):
+    right(self, parameter, group, state)
+    parameter.data += 1e-3 * (parameter.size == 1)
+SGD.update = wrong
+""",
+    )
+    assert verdict.failed == ["update", "example by hand"]
+    assert (verdict.hint, verdict.certain) == ("", False)
+
+
+def test_a_known_mistake_for_some_sizes_and_another_for_others():
+    text = faulty("softmax", "Softmax.backward", "(self.saved[0] * arrays[0]) if self.dim == 1 else dx + 1")
+    verdict = verdict_on("softmax", text)
+    assert verdict.certain
+    assert verdict.hint.startswith("the sum over p * dp is missing")
+    assert verdict.hint.endswith("(For other sizes something else is wrong, too.)")
+
+
+def test_a_mistake_in_one_result_beside_another_in_the_next():
+    """dx has a known mistake, db one that is not known: the first counts."""
+    text = faulty("linear", "Linear.backward", "(dx[0], dx[1] / len(rows(arrays[0])), *(np.sin(d) for d in dx[2:]))")
+    verdict = verdict_on("linear", text)
+    assert verdict.certain
+    assert verdict.hint.startswith("dw is divided by N")
+
+
+def test_two_mistakes_at_once_are_told_apart_by_what_is_simpler():
+    text = faulty("conv2d", "Conv2d.backward", "(dx[0], 2 * dx[1] if len(arrays[0]) == 1 else np.sin(dx[1]), *dx[2:])")
+    assert verdict_on("conv2d", text).hint.startswith("With one image, dw is right up to a factor: it is 2 times")
+    text = faulty("conv2d", "Conv2d.forward", f"y if {STRIDE} == 1 and len(arrays[1]) == 1 else np.sin(y)")
+    assert "y is right with" in verdict_on("conv2d", text).hint
+
+
 def test_what_is_no_array():
     verdict = verdict_on("col2im", by_name("col2im").source() + "\ndel col2im\n")
     assert verdict.lines == ["work/col2im.py has no col2im any more; it is what you are to write"]

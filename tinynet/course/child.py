@@ -20,7 +20,7 @@ def main(path, name, out, seconds):
 
     with open(f"{out}.hang", "w") as hang:
         faulthandler.dump_traceback_later(float(seconds), exit=True, file=hang)
-        write(judge(by_name(name), Path(path).read_text(encoding="utf-8"), path, told=write))
+        write(judge(by_name(name), Path(path).read_text(encoding="utf-8", errors="replace"), path, told=write))
         faulthandler.cancel_dump_traceback_later()
 
 

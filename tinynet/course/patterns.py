@@ -7,6 +7,7 @@ from itertools import chain, combinations, permutations
 
 import numpy as np
 
+from tinynet.course.bench import cotangents
 from tinynet.course.compare import differs, same
 
 
@@ -15,52 +16,57 @@ class Pair:
 
     def __init__(self, received, expected, named, sizes):
         self.received, self.expected, self.named, self.sizes = received, expected, named, sizes
+        self.right = same(received, expected)
 
 
-def patterns(exercise, part, every, mine, library, name):
-    """Lines about the result `name`. every: all sizes that are tried, the one that failed first."""
-    pairs = [pair_at(exercise, part, sizes, mine, library, name) for sizes in every]
-    pairs = [pair for pair in pairs if pair and pair.expected.size and not same(pair.received, pair.expected)]
+class Result:
+    """The result `name` of an exercise's part. mine, right: the Benches of the answer and of the library."""
+
+    def __init__(self, exercise, part, name, mine, right):
+        self.exercise, self.part, self.name, self.mine, self.library = exercise, part, name, mine, right
+        self.axes = exercise.axes.get(name, "")
+
+    def pair(self, sizes):
+        """The Pair for these sizes; None if nothing came out, or if the sizes make no sense."""
+        received, expected = (bench.outcome(self.part, sizes) for bench in (self.mine, self.library))
+        if self.name not in expected.results or self.name not in received.results:
+            return None
+        return Pair(received.results[self.name], expected.results[self.name], self.named_arrays(sizes), sizes)
+
+    def named_arrays(self, sizes):
+        """Inputs, outputs and cotangents of the same call, those that can be recognized in a result."""
+        arrays = {key: a for key, a in self.library.draw(sizes).items() if a.dtype.kind == "f"}
+        if "forward" in self.exercise.parts:
+            ys = self.library.outcome("forward", sizes).results
+            arrays |= ys | cotangents(ys)
+        arrays.pop(self.name, None)
+        return arrays
+
+    def repeats(self, pair):
+        """Whether the same comes out once more."""
+        again = self.mine.run(self.part, self.mine.draw(pair.sizes), pair.sizes).results.get(self.name)
+        return same(again, pair.received)
+
+
+def patterns(result, every):
+    """Lines about a Result. every: all sizes that are tried, the one that failed first."""
+    name, axes = result.name, result.axes
+    pairs = [pair for pair in map(result.pair, every) if pair and pair.expected.size and not pair.right]
     if not pairs:  # nothing came out
         return []
-    axes, sizes = exercise.axes.get(name, ""), pairs[0].sizes
     if any(p.received.shape != p.expected.shape for p in pairs):
         return [line for line in [rearranged(name, pairs, axes)] if line]
-    again = mine.run(part, mine.draw(sizes), sizes).results.get(name)
-    if not same(again, pairs[0].received):
+    if not result.repeats(pairs[0]):
         return [f"{name} comes out differently each time, from the same inputs: is something random, or never filled?"]
     value = first(pattern(name, pairs, axes) for pattern in VALUES)
     if value:
         return [value]
-    lines = (
-        not_finite(name, pairs), where_along_axes(name, pairs, axes),
-        right_when_simpler(exercise, part, pairs[0], mine, library, name),
-    )
+    lines = not_finite(name, pairs), where_along_axes(name, pairs, axes), right_when_simpler(result, pairs[0].sizes)
     return [line for line in lines if line]
-
-
-def pair_at(exercise, part, sizes, mine, library, name):
-    """The Pair of the result `name` for these sizes; None if nothing came out, or if they make no sense."""
-    received, expected = mine.outcome(part, sizes), library.outcome(part, sizes)
-    if expected.raised or name not in received.results:
-        return None
-    return Pair(received.results[name], expected.results[name], named_arrays(exercise, sizes, library, name), sizes)
 
 
 def first(lines):
     return next((line for line in lines if line), None)
-
-
-def named_arrays(exercise, sizes, library, name):
-    """Inputs, outputs and cotangents of the same call, those that can be recognized in a result."""
-    arrays = {key: a for key, a in library.draw(sizes).items() if a.dtype.kind == "f"}
-    if "forward" in exercise.parts:
-        ys = library.outcome("forward", sizes).results
-        arrays |= ys
-        rng = [np.random.default_rng(100 + i) for i in range(len(ys))]
-        arrays |= {f"d{key}": r.standard_normal(y.shape) for r, (key, y) in zip(rng, ys.items(), strict=True)}
-    arrays.pop(name, None)
-    return arrays
 
 
 # ------------------------------------------------------------------ patterns in the values
@@ -202,8 +208,7 @@ def by_sign(name, pairs, axes):
 
 
 VALUES = [
-    zero, constant_factor, another_array, rearranged, same_along_an_axis, missing_factor, missing_term,
-    by_sign,
+    zero, constant_factor, another_array, rearranged, same_along_an_axis, missing_factor, missing_term, by_sign,
 ]
 
 # ------------------------------------------------------------------ patterns in the places
@@ -231,19 +236,20 @@ def where(wrong):
     return f"is wrong only at {{0}} = {', '.join(map(str, np.flatnonzero(wrong)))}."
 
 
-def right_when_simpler(exercise, part, first_pair, mine, library, name):
+def right_when_simpler(result, wrong_sizes):
     """Which simplification makes it right, or which two; or with which one the numbers can be read."""
-    simple, axes = [], exercise.axes.get(name, "")
-    for some in [*combinations(exercise.simpler, 1), *combinations(exercise.simpler, 2)]:
-        sizes = first_pair.sizes
-        for simpler in some:
-            sizes = simpler.of(sizes)
-        pair = pair_at(exercise, part, sizes, mine, library, name)
-        if pair is None or sizes == first_pair.sizes or not pair.expected.any():
+    simpler, name, readable = result.exercise.simpler, result.name, []
+    for some in [*combinations(simpler, 1), *combinations(simpler, 2)]:
+        sizes = wrong_sizes
+        for one in some:
+            sizes = one.of(sizes)
+        pair = result.pair(sizes)
+        if pair is None or sizes == wrong_sizes or not pair.expected.any():
             continue
-        what = " and ".join(simpler.what for simpler in some)
-        if same(pair.received, pair.expected):
-            return " ".join([f"{name} is right with {what}.", *(simpler.hint for simpler in some)]).rstrip()
-        line = pair.received.shape == pair.expected.shape and first(pattern(name, [pair], axes) for pattern in VALUES)
-        simple += [f"With {what}, {line}"] if line and len(some) == 1 else []
-    return first(simple)
+        what = " and ".join(one.what for one in some)
+        if pair.right:
+            return " ".join([f"{name} is right with {what}.", *(one.hint for one in some)]).rstrip()
+        if len(some) == 1 and pair.received.shape == pair.expected.shape:
+            line = first(pattern(name, [pair], result.axes) for pattern in VALUES)
+            readable += [f"With {what}, {line}"] if line else []
+    return first(readable)

@@ -60,7 +60,10 @@ def side_by_side(name, text, path, steps, seconds):
     with contextlib.ExitStack() as off:
         off.enter_context(np.errstate(all="ignore"))
         end = time.monotonic() + seconds
-        answer = getattr(load(text, path), PLACES[name][1])
+        try:
+            answer = getattr(load(text, path), PLACES[name][1])
+        except Exception as error:
+            raise RunError(at_line(error, path), 1) from None
         runs = [Training(name), Training(name, answer)]
         for step in range(steps):
             if time.monotonic() > end:
