@@ -13,6 +13,7 @@ from tinynet.course.exercises import EXERCISES, by_name
 from tinynet.course.grades import grade
 from tinynet.course.report import report
 from tinynet.course.solution import solution
+from tinynet.course.week import week
 from tinynet.errors import RunError
 from tinynet.files import replacing
 
@@ -56,6 +57,7 @@ def parser():
         "train", train_with, ("file", dict(type=Path, help="such as work/conv2d.py")),
         ("--steps", dict(type=positive(int), default=20, help="of training (default: 20)")), seconds,
     )
+    command("week", show_week, ("number", dict(type=int, help="1 to 10")))
     return parser
 
 
@@ -133,6 +135,12 @@ def train_with(args):
         text = args.file.read_text(encoding="utf-8", errors="replace")
     rows = train.side_by_side(args.file.stem, text, args.file, args.steps, args.seconds)
     return 0 if train.compare(rows) else 1
+
+
+def show_week(args):
+    """what to read and to do in a week of the course (docs/course.md)"""
+    print(week(args.number))
+    return 0
 
 
 @contextlib.contextmanager
