@@ -1,0 +1,166 @@
+"""A page for every source file and every folder, so that the links of the Markdown pages lead there as on GitHub."""
+
+import html
+import importlib
+import inspect
+import os
+import re
+from pathlib import Path
+
+from docutils import nodes
+from pygments.lexers import get_lexer_for_filename
+from pygments.util import ClassNotFound
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
+from sphinx.util import logging
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ["tinynet", "examples", "tests", "benchmarks"]
+SUFFIXES = {".py", ".cu", ".cuh", ".h", ".cpp", ".md"}
+INCLUDE = re.compile(r"^```\{include\} (\S+)", re.MULTILINE)
+
+
+def files():
+    """All source files, in order, relative to the repository."""
+    for folder in FOLDERS:
+        found = sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES)
+        yield from (path.relative_to(ROOT) for path in found if not any(part[0] == "." for part in path.parts))
+
+
+def page_name(path):
+    """The page of a file or folder. path: relative to the repository."""
+    return f"source/{path}/index" if (ROOT / path).is_dir() else f"source/{path}"
+
+
+def where(module, name):
+    """The address, from an API page, of the lines that define module.name; None if there are none."""
+    try:
+        value = importlib.import_module(module)
+        for part in name.split("."):
+            value = getattr(value, part)
+        value = inspect.unwrap(value.fget if isinstance(value, property) else value)
+        path = Path(inspect.getsourcefile(value)).resolve().relative_to(ROOT)
+        return f"../{page_name(path)}.html#L{inspect.getsourcelines(value)[1]}"
+    except (AttributeError, TypeError, ValueError, OSError):
+        return None
+
+
+# ------------------------------------------------------------------------------- links
+
+
+def included(srcdir):
+    """{file: page} for the Markdown files outside docs/ that a page includes."""
+    pages = {}
+    for page in [*Path(srcdir).glob("*.md"), *Path(srcdir, "site").glob("*.md")]:
+        for target in INCLUDE.findall(page.read_text(encoding="utf-8")):
+            pages[(page.parent / target).resolve()] = page.relative_to(srcdir).with_suffix("").as_posix()
+    return pages
+
+
+def slug_of_title(path):
+    title = re.search(r"^# (.*)", path.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+class LeadToPages(SphinxTransform):
+    """Links to files of the repository become links to pages, and pictures are found, also in included files."""
+
+    default_priority = 10
+
+    def apply(self):
+        for image in self.document.findall(nodes.image):
+            if "://" not in image["uri"]:
+                path = (origin(image).parent / image["uri"]).resolve()
+                image["uri"] = "/" + os.path.relpath(path, self.env.srcdir)
+        for link in list(self.document.findall(is_path)):
+            target, _, anchor = link["reftarget"].partition("#")
+            if link["refdomain"] == "doc":  # a Markdown file; its suffix is gone
+                target, anchor = f"{target}.md", link["reftargetid"]
+            if target:
+                path = (origin(link).parent / target).resolve()
+                link.replace_self(self.to_page(link, path, anchor))
+
+    def to_page(self, link, path, anchor):
+        page = included(self.env.srcdir).get(path)
+        if page:
+            new = addnodes.pending_xref(
+                refdomain="doc", reftype="myst", refdoc=self.env.docname, refexplicit=True,
+                reftarget=page, reftargetid=anchor or slug_of_title(path),
+            )  # fmt: skip
+        else:
+            if not path.exists() or ROOT not in path.parents:
+                logging.getLogger(__name__).warning("the link to %s leads nowhere", path, location=link)
+            up = "../" * self.env.docname.count("/")
+            anchor = f"#{anchor}" if anchor else ""
+            new = nodes.reference(refuri=f"{up}{page_name(path.relative_to(ROOT))}.html{anchor}", internal=True)
+        new.source, new.line = link.source, link.line
+        return new + link.children
+
+
+def is_path(node):
+    """Whether a node is a link of a Markdown page to anything but another page of docs/."""
+    if not isinstance(node, addnodes.download_reference | addnodes.pending_xref) or node.get("reftype") != "myst":
+        return False
+    return node["refdomain"] is None or (node["refdomain"] == "doc" and Path(node["reftarget"]).is_absolute())
+
+
+def origin(node):
+    """The file that a node was written in, which is not the page's where one includes another."""
+    while not node.source:
+        node = node.parent
+    return Path(node.source)
+
+
+# ------------------------------------------------------------------------------- pages
+
+
+def trail(app, page, path):
+    """tinynet / ops / relu.py, each a link to its folder."""
+    links = []
+    for folder in list(path.parents)[-2::-1]:
+        address = app.builder.get_relative_uri(page, page_name(folder))
+        links.append(f'<a href="{address}">{folder.name}</a>')
+    return " / ".join([*links, path.name])
+
+
+def file_page(app, path):
+    page, text = page_name(path), (ROOT / path).read_text(encoding="utf-8")
+    try:
+        language = get_lexer_for_filename(path.name).aliases[0]
+    except ClassNotFound:
+        language = "text"
+    marked = app.builder.highlighter.highlight_block(text, language, force=True)
+    head, code, tail = re.fullmatch(r"(.*?<pre>(?:<span></span>)?)(.*?)\n?(</pre>.*)", marked, re.DOTALL).groups()
+    lines = [f'<a class="line" id="L{n}" href="#L{n}">{n:4}</a>  {line}' for n, line in enumerate(code.split("\n"), 1)]
+    body = f"<h1>{trail(app, page, path)}</h1>{head}{chr(10).join(lines)}{tail}"
+    return page, {"title": str(path), "body": body, "parents": []}, "page.html"
+
+
+def folder_page(app, folder, inside):
+    page = page_name(folder)
+    items = []
+    for path in inside:
+        address = app.builder.get_relative_uri(page, page_name(path))
+        slash = "/" if (ROOT / path).is_dir() else ""
+        items.append(f'<li><a href="{address}">{html.escape(path.name)}{slash}</a></li>')
+    body = f"<h1>{trail(app, page, folder)}</h1><ul>{''.join(items)}</ul>"
+    return page, {"title": f"{folder}/", "body": body, "parents": []}, "page.html"
+
+
+def pages(app):
+    if app.builder.format != "html":
+        return
+    folders = {}
+    for path in files():
+        yield file_page(app, path)
+        for inner, outer in zip([path, *path.parents], path.parents, strict=False):
+            if outer.name and inner not in folders.setdefault(outer, []):
+                folders[outer].append(inner)
+    for folder, inside in folders.items():
+        yield folder_page(app, folder, inside)
+
+
+def setup(app):
+    app.add_transform(LeadToPages)
+    app.connect("html-collect-pages", pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
