@@ -1,7 +1,7 @@
 """The site: `python -m sphinx -W --keep-going -b html docs OUT`, with the extra `docs` installed.
 
-The pages are written for GitHub and stay as they are; what the site adds to them is in _site/. Nothing that a page loads
-comes from another host.
+The pages are written for GitHub and stay as they are; what the site adds to them is in _site/. Their order is in
+index.md, where a new page needs a line. No page loads anything from another host.
 """
 
 import sys
@@ -15,7 +15,8 @@ html_title = "tinynet"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.linkcode", "docstrings", "formulas", "sources"]
 root_doc = "index"
-exclude_patterns = ["_site"]
+smartquotes = False  # GitHub has none
+exclude_patterns = ["_site", "_build"]
 
 # Markdown as GitHub reads it
 myst_enable_extensions = ["dollarmath", "html_image"]
@@ -25,13 +26,14 @@ myst_links_external_new_tab = False
 # The API: what a module exports, in the order of its __all__
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False
 
 html_theme = "furo"
 html_math_renderer = "mathml"
 html_static_path = ["_site/static"]
 html_css_files = ["site.css"]
 html_copy_source = False
-html_last_updated_fmt = None
+html_show_copyright = False
 pygments_style = "default"
 pygments_dark_style = "native"
 

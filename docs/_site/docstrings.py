@@ -30,12 +30,13 @@ def escaped(text):
 def sentences(text, names):
     """(names, text) pairs: `a, b: what they are.` becomes ("a, b", "what they are."); other text has no names."""
     name = "|".join(re.escape(name) for name in sorted([*names, *SHAPES], key=len, reverse=True))
-    start = rf"(?:^|(?<=[.;] )|(?<=\) ))((?:{name})(?:, (?:{name}))*(?: \([^)]*\))?): |(?<=[.)] )(?=(?:Returns|Raises|forward raises) )"
-    pieces = re.split(start, text)
+    name = rf"(?:{name})(?: \([^)]*\))?"
+    named = rf"(?:^|(?<=[.;] )|(?<=\), ))({name}(?:, {name})*): "
+    pieces = re.split(rf"{named}|(?<=[.)] )(?=(?:Returns|Raises|forward raises) )", text)
     if pieces[0].strip():
         yield None, pieces[0].strip()
     for names, piece in zip(pieces[1::2], pieces[2::2], strict=True):
-        yield names, piece.strip().rstrip(";")
+        yield names, piece.strip().rstrip(";,")
 
 
 def paragraph(lines, names):
@@ -65,6 +66,12 @@ def process(app, what, name, obj, options, lines):
     lines[:] = list(restructured("\n".join(lines), names))
 
 
+def skip(app, what, name, obj, skipped, options):
+    """A named tuple's fields have docstrings that say nothing."""
+    return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
+
+
 def setup(app):
+    app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", process)
     return {"parallel_read_safe": True}

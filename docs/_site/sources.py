@@ -5,6 +5,7 @@ import importlib
 import inspect
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 from docutils import nodes
@@ -48,12 +49,16 @@ def where(module, name):
 # ------------------------------------------------------------------------------- links
 
 
-def included(srcdir):
-    """{file: page} for the Markdown files outside docs/ that a page includes."""
+@cache
+def markdown_pages(docs):
+    """{file: (page, anchor)} for the Markdown files in docs/, and for those outside that they include."""
     pages = {}
-    for page in [*Path(srcdir).glob("*.md"), *Path(srcdir, "site").glob("*.md")]:
-        for target in INCLUDE.findall(page.read_text(encoding="utf-8")):
-            pages[(page.parent / target).resolve()] = page.relative_to(srcdir).with_suffix("").as_posix()
+    for path in [*docs.glob("*.md"), *docs.glob("site/*.md")]:
+        page = path.relative_to(docs).with_suffix("").as_posix()
+        pages[path] = page, None
+        for target in INCLUDE.findall(path.read_text(encoding="utf-8")):
+            file = (path.parent / target).resolve()
+            pages[file] = page, slug_of_title(file)
     return pages
 
 
@@ -81,11 +86,11 @@ class LeadToPages(SphinxTransform):
                 link.replace_self(self.to_page(link, path, anchor))
 
     def to_page(self, link, path, anchor):
-        page = included(self.env.srcdir).get(path)
+        page, title = markdown_pages(Path(self.env.srcdir).resolve()).get(path, (None, None))
         if page:
             new = addnodes.pending_xref(
                 refdomain="doc", reftype="myst", refdoc=self.env.docname, refexplicit=True,
-                reftarget=page, reftargetid=anchor or slug_of_title(path),
+                reftarget=page, reftargetid=anchor or title,
             )  # fmt: skip
         else:
             if not path.exists() or ROOT not in path.parents:
@@ -94,7 +99,8 @@ class LeadToPages(SphinxTransform):
             anchor = f"#{anchor}" if anchor else ""
             new = nodes.reference(refuri=f"{up}{page_name(path.relative_to(ROOT))}.html{anchor}", internal=True)
         new.source, new.line = link.source, link.line
-        return new + link.children
+        new.extend(link.children)
+        return new
 
 
 def is_path(node):

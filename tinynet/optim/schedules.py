@@ -135,7 +135,7 @@ class CosineAnnealingLR(Schedule):
 class LinearWarmup(Schedule):
     """A straight line from start_factor to end_factor, in total_iters steps: PyTorch's LinearLR.
 
-    Rates that would be too large for a network that has just begun (Goyal et al., 2017, section 2.2, warmup).
+    For a rate that would be too large while the weights are still random (Goyal et al., 2017, section 2.2).
 
     optimizer: the one whose rates to change; all of its groups.
     start_factor, end_factor: of the initial rate; above 0, and 0 or more; both at most 1.
