@@ -5,18 +5,18 @@ import xml.etree.ElementTree as ET
 
 from docutils import nodes
 from latex2mathml.converter import convert
-from sphinx.errors import ExtensionError
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util import logging
 
 ET.register_namespace("", "http://www.w3.org/1998/Math/MathML")
 M = "{http://www.w3.org/1998/Math/MathML}"
 WITH_SCRIPT = {f"{M}{tag}" for tag in ("msub", "msup", "msubsup")}
 
 
-def mathml(latex, display):
-    tree = ET.fromstring(convert(latex, display=display))
+def mathml(node, display):
+    tree = ET.fromstring(convert(node.astext(), display=display))
     if "\\" in "".join(tree.itertext()):  # what latex2mathml does not know it passes on as text
-        raise ExtensionError(f"latex2mathml does not know a command in {latex!r}")
+        logging.getLogger(__name__).warning("an unknown command in %r", node.astext(), location=node)
     for row in list(tree.iter(f"{M}mrow")):
         set_names(row, display)
     return tree
@@ -75,7 +75,7 @@ class TiePunctuation(SphinxPostTransform):
 
 
 def visit_math(self, node):
-    parts = [markup(line) for line in lines(mathml(node.astext(), "inline"))]
+    parts = [markup(line) for line in lines(mathml(node, "inline"))]
     parts[0] = node.get("before", "") + parts[0]
     parts[-1] += node.get("behind", "")
     self.body += [f'<span class="tied">{part}</span>' for part in parts]
@@ -83,7 +83,7 @@ def visit_math(self, node):
 
 
 def visit_math_block(self, node):
-    self.body.append(f'<div class="formula">{markup(mathml(node.astext(), "block"))}</div>')
+    self.body.append(f'<div class="formula">{markup(mathml(node, "block"))}</div>')
     raise nodes.SkipNode
 
 

@@ -1,4 +1,4 @@
-"""A page for every source file and every folder, so that the links of the Markdown pages lead there as on GitHub."""
+"""A page for every source file and every folder of them: links of the Markdown pages lead there, as on GitHub."""
 
 import html
 import importlib
@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from docutils import nodes
@@ -13,19 +14,28 @@ from pygments.lexers import get_lexer_for_filename
 from pygments.util import ClassNotFound
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
-from sphinx.util import logging
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ["tinynet", "examples", "tests", "benchmarks"]
-SUFFIXES = {".py", ".cu", ".cuh", ".h", ".cpp", ".md"}
+FOLDERS = ["tinynet", "examples", "tests", "benchmarks", "docs"]
+SUFFIXES = {".py", ".cu", ".cuh", ".h", ".cpp"}
 INCLUDE = re.compile(r"^```\{include\} (\S+)", re.MULTILINE)
 
 
+@cache
 def files():
     """All source files, in order, relative to the repository."""
-    for folder in FOLDERS:
-        found = sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES)
-        yield from (path.relative_to(ROOT) for path in found if not any(part[0] == "." for part in path.parts))
+    found = (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*")) if path.suffix in SUFFIXES)
+    return [path.relative_to(ROOT) for path in found]
+
+
+@cache
+def folders():
+    """{folder: the files and folders in it that have pages}"""
+    inside = {}
+    for path in files():
+        for inner, outer in pairwise([path, *path.parents][:-1]):
+            inside.setdefault(outer, {})[inner] = None  # a dict keeps the order
+    return inside
 
 
 def page_name(path):
@@ -92,12 +102,14 @@ class LeadToPages(SphinxTransform):
                 refdomain="doc", reftype="myst", refdoc=self.env.docname, refexplicit=True,
                 reftarget=page, reftargetid=anchor or title,
             )  # fmt: skip
-        else:
-            if not path.exists() or ROOT not in path.parents:
-                logging.getLogger(__name__).warning("the link to %s leads nowhere", path, location=link)
-            up = "../" * self.env.docname.count("/")
-            anchor = f"#{anchor}" if anchor else ""
-            new = nodes.reference(refuri=f"{up}{page_name(path.relative_to(ROOT))}.html{anchor}", internal=True)
+        elif ROOT in path.parents and (file := path.relative_to(ROOT)) in {*files(), *folders()}:
+            up, anchor = "../" * self.env.docname.count("/"), f"#{anchor}" if anchor else ""
+            new = nodes.reference(refuri=f"{up}{page_name(file)}.html{anchor}", internal=True)
+        else:  # a notebook, for instance: Sphinx copies the file, or warns that there is none
+            new = addnodes.download_reference(
+                refdomain=None, reftype="myst", refdoc=self.env.docname, refexplicit=True,
+                reftarget="/" + os.path.relpath(path, self.env.srcdir),
+            )  # fmt: skip
         new.source, new.line = link.source, link.line
         new.extend(link.children)
         return new
@@ -156,13 +168,9 @@ def folder_page(app, folder, inside):
 def pages(app):
     if app.builder.format != "html":
         return
-    folders = {}
     for path in files():
         yield file_page(app, path)
-        for inner, outer in zip([path, *path.parents], path.parents, strict=False):
-            if outer.name and inner not in folders.setdefault(outer, []):
-                folders[outer].append(inner)
-    for folder, inside in folders.items():
+    for folder, inside in folders().items():
         yield folder_page(app, folder, inside)
 
 
