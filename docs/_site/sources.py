@@ -40,7 +40,7 @@ def folders():
 
 def page_name(path):
     """The page of a file or folder. path: relative to the repository."""
-    return f"source/{path}/index" if (ROOT / path).is_dir() else f"source/{path}"
+    return f"source/{path.as_posix()}/index" if (ROOT / path).is_dir() else f"source/{path.as_posix()}"
 
 
 def where(module, name):
