@@ -151,5 +151,6 @@ def join(ys):
 
 
 def numbers(a):
-    text = np.array2string(np.asarray(a), precision=4, separator=", ", suppress_small=True)
+    """An array for a message, without its axes of length 1."""
+    text = np.array2string(np.squeeze(a), precision=4, separator=", ", suppress_small=True)
     return text.replace("\n", "\n" + " " * 8)

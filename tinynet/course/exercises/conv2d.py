@@ -90,7 +90,7 @@ CONV2D = layer(
         "one image": dict(N=1),
         "stride=2": dict(stride=2, H=7),
         "padding=1": dict(padding=1),
-        "stride=2, padding=1": dict(stride=2, padding=1),
+        "stride=(2, 1), padding=(0, 1), dilation=(1, 2)": dict(stride=(2, 1), padding=(0, 1), dilation=(1, 2)),
         "dilation=2": dict(dilation=2),
         "groups=2": dict(groups=2),
         "filters of 1 x 1": dict(R=1, S=1),
