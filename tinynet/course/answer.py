@@ -75,7 +75,7 @@ class Answer:
 
     def measured_slopes(self):
         """Central differences of the answer's own forward pass."""
-        exercise, sizes = self.exercise, self.exercise.sizes
+        exercise, sizes = self.exercise, {**self.exercise.sizes, **self.exercise.small}
         arrays = self.mine.draw(sizes)
         names = [name for name, a in arrays.items() if a.dtype.kind == "f"]
         tensors = [Tensor(arrays[name], requires_grad=True) for name in names]
@@ -87,7 +87,7 @@ class Answer:
         try:
             gradcheck(one_output, tensors)
         except GradcheckError as error:
-            self.explain("backward", sizes, [str(error)])
+            self.explain("backward", exercise.sizes, [str(error)])
         except Exception as error:
             raise Wrong("in a gradient check:", self.at_line(error)) from None
 

@@ -85,6 +85,7 @@ CONV2D = layer(
         ],
     },
     sizes=dict(N=3, C=4, H=6, W=5, K=6, R=3, S=2, stride=1, padding=0, dilation=1, groups=1, bias=1),
+    small=dict(N=2, C=2, H=4, W=3, K=2),
     smallest=dict(N=1, C=1, H=1, W=1, K=1, R=1, S=1, stride=1, padding=0, dilation=1, groups=1),
     others={
         "one image": dict(N=1),

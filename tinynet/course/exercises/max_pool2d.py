@@ -82,6 +82,7 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
         ],
     },
     sizes=dict(N=2, C=3, H=7, W=9, R=3, S=2, stride=2, padding=0, dilation=1, ceil_mode=False, ties=0),
+    small=dict(N=1, C=2, H=5, W=6),
     smallest=dict(N=1, C=1, H=1, W=1, R=1, S=1, stride=1, padding=0, dilation=1, ceil_mode=False, ties=0),
     others={
         "stride=1": dict(stride=1),
