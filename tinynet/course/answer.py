@@ -75,7 +75,7 @@ class Answer:
 
     def measured_slopes(self):
         """Central differences of the answer's own forward pass."""
-        exercise, sizes = self.exercise, self.exercise.sizes
+        exercise, sizes = self.exercise, {**self.exercise.sizes, **self.exercise.small}
         arrays = self.mine.draw(sizes)
         names = [name for name, a in arrays.items() if a.dtype.kind == "f"]
         tensors = [Tensor(arrays[name], requires_grad=True) for name in names]
@@ -87,7 +87,7 @@ class Answer:
         try:
             gradcheck(one_output, tensors)
         except GradcheckError as error:
-            self.explain("backward", sizes, [str(error)])
+            self.explain("backward", exercise.sizes, [str(error)])
         except Exception as error:
             raise Wrong("in a gradient check:", self.at_line(error)) from None
 
@@ -151,5 +151,6 @@ def join(ys):
 
 
 def numbers(a):
-    text = np.array2string(np.asarray(a), precision=4, separator=", ", suppress_small=True)
+    """An array for a message, without its axes of length 1."""
+    text = np.array2string(np.squeeze(a), precision=4, separator=", ", suppress_small=True)
     return text.replace("\n", "\n" + " " * 8)

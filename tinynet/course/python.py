@@ -52,7 +52,8 @@ class PythonExercise(Exercise):
     others: {label: sizes that differ from the usual ones}. draw(rng, sizes) -> {name: array}.
     run(module, part, arrays, sizes) -> {name: array}, where arrays may hold "dy". axes: {name of a result: its axes,
     a letter each}. loops(arrays, sizes) -> the results of the first part, written as loops. simpler: Simpler ones.
-    slopes: the part whose results are measured by gradcheck, which calls call(module, tensors, sizes).
+    slopes: the part whose results are measured by gradcheck, which calls call(module, tensors, sizes) again and again;
+    small: sizes for that, which differ from the usual ones.
     """
 
     parts: tuple
@@ -66,6 +67,7 @@ class PythonExercise(Exercise):
     loops: Callable | None = None
     simpler: tuple = ()
     slopes: str = ""
+    small: dict = field(default_factory=dict)
     call: Callable | None = None
     in_float32: bool = True
 

@@ -19,7 +19,7 @@ def report(verdict, exercise):
         return [*lines, "right."]
     lines += ["", *(short for line in verdict.lines for short in wrap(line))]
     if verdict.hint:
-        hint = f"A known mistake gives exactly these numbers: {verdict.hint}" if verdict.certain else verdict.hint
+        hint = f"A known mistake does exactly the same: {verdict.hint}" if verdict.certain else verdict.hint
         lines += ["", *textwrap.wrap(hint, WIDTH)]
     if verdict.see.startswith("## "):
         where = f'"{verdict.see[3:]}"'

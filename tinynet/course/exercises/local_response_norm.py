@@ -137,6 +137,11 @@ LOCAL_RESPONSE_NORM = layer(
         ),
         Twin("one power of s is missing: s^(-beta - 1) in the second path.", {SUM: SUM.replace(" / s", "")}, "Step 3"),
         Twin(
+            "the power of s in the second path is -beta + 1: the slope of s^(-beta) has one power less, -beta - 1.",
+            {SUM: SUM.replace(" / s", " * s")},
+            "Step 3",
+        ),
+        Twin(
             "the second path has s^(-1) for s^(-beta - 1).",
             {SUM: SUM.replace("direct * x / s", "dy * x / s")},
             "Step 3",
