@@ -224,7 +224,7 @@ CASES = {
     "adaptive_avg_pool2d": adaptive_avg_pool2d,
     "add": binary("add"),
     "avg_pool2d": pool("avg_pool2d", count_include_pad=st.booleans()),
-    "clip": unary("clip", min=st.none() | st.floats(-1, 0), max=st.floats(0, 1)),
+    "clip": unary("clip", min=st.none() | st.floats(-1, 0, width=32), max=st.floats(0, 1, width=32)),
     "concatenate": joined("concatenate", "cat"),
     "conv2d": conv2d,
     "cross_entropy": loss("cross_entropy"),
