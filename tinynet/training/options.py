@@ -104,7 +104,8 @@ def check_out(out, resume, evaluate):
 
 def resumed_options(options, saved, given):
     """The options stored in a checkpoint, with those changed that may change."""
-    if not {"options", "classes", "files", "threads"} <= saved.info.keys():
+    kinds = {"options": dict, "classes": list, "files": str, "threads": int}
+    if not all(isinstance(saved.info.get(name), kind) for name, kind in kinds.items()):
         raise CheckpointError(f"{saved.path} is a checkpoint, but not of this program")
     stored, fields = saved.info["options"], {field.name: field for field in dataclasses.fields(options)}
     check_stored(saved, stored, fields)
