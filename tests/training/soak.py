@@ -1,10 +1,11 @@
 """Trains a tiny AlexNet for many steps, and watches what the process holds: memory, threads, open files.
 
-    python tests/training/soak.py --steps 300       # as the tests run it
+    python tests/training/soak.py --steps 300 --trace     # as the tests run it
     python tests/training/soak.py --steps 10000
 
-A sample after each epoch of 50 steps; the first two epochs fill caches and do not count. What may grow is metrics.csv's
-rows, which are kept for curves.png.
+A sample after each epoch of 50 steps; the first two epochs fill caches and do not count. --trace: also count the bytes
+that Python and NumPy hold, with tracemalloc, which is slow. What may grow is metrics.csv's rows, which are kept for
+curves.png.
 """
 
 import argparse
@@ -20,11 +21,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 import alexnet_imagenet as example
 
-from tinynet import data, training
+from tinynet import backend, data, training
 from tinynet.errors import RunError
 from tinynet.parallel import Ranks
 
-PER_STEP = 1000  # bytes
+PER_STEP = 1000  # bytes traced
 RESIDENT = 16 * 2**20  # bytes: what malloc's pools may grow by
 
 
@@ -46,9 +47,9 @@ def soak(steps, folder):
 
     pictures = data.shapes(folder / "pictures", train=200, val=20, side=72)
     arguments = ["--data", pictures, "--out", folder / "run", "--width", 0.05, "--image-size", 63, "--batch-size", 4,
-                 "--devices", "cpu,cpu", "--epochs", steps // 50, "--stop-after", steps, "--workers", 1, "--lr", 0.001]
+                 "--devices", "cpu", "--epochs", steps // 50, "--stop-after", steps, "--workers", 1, "--lr", 0.001]
     training.Progress = Watched
-    tracemalloc.start()
+    backend.set_num_threads(1)
     try:
         example.main(Ranks(), list(map(str, arguments)))
     except RunError as error:
@@ -60,8 +61,12 @@ def soak(steps, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=300, help="300 or more")
+    parser.add_argument("--trace", action="store_true")
+    args = parser.parse_args()
+    if args.trace:
+        tracemalloc.start()
     with tempfile.TemporaryDirectory() as folder:
-        samples = soak(parser.parse_args().steps, Path(folder))
+        samples = soak(args.steps, Path(folder))
     for row in samples[1 :: max(len(samples) // 10, 1)]:
         print(", ".join(f"{name} {number:,}" for name, number in row.items()))
     first, last = samples[1], samples[-1]

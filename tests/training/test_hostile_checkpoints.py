@@ -107,7 +107,7 @@ def test_the_first_format_is_read_as_carefully(tmp_path, change):
 
 @dataclass
 class Options:
-    pass
+    devices: str = training.option("cpu")
 
 
 @pytest.mark.parametrize("name, value", [("options", 5), ("options", []), ("classes", 3), ("files", None),
@@ -115,6 +115,12 @@ class Options:
 def test_what_is_not_of_this_program_is_named(path, name, value):
     rewritten(path, "info", name, value=value)
     with pytest.raises(training.CheckpointError, match="not of this program"):
+        training.resumed_options(Options, training.load(path), {})
+
+
+def test_a_text_longer_than_any_path_is_not_repeated(path):
+    rewritten(path, "info", "options", value={"devices": "x" * 10**5})
+    with pytest.raises(training.CheckpointError, match="its devices has 100,000 characters"):
         training.resumed_options(Options, training.load(path), {})
 
 

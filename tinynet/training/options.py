@@ -126,6 +126,8 @@ def check_stored(saved, stored, fields):
         choices = field.metadata["choices"]
         if not isinstance(value, kinds) or (isinstance(value, bool) and field.type is not bool):
             raise CheckpointError(f"{saved.path}: its {name} is {value!r}, expected {field.type.__name__}")
+        if len(str(value)) > 4096:  # no path is longer
+            raise CheckpointError(f"{saved.path}: its {name} has {len(str(value)):,} characters")
         try:
             if choices and value not in choices:
                 raise RunError(f"{flag(name)} must be one of {', '.join(choices)}, got {value}")
