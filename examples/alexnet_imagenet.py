@@ -9,12 +9,13 @@ options, data, model and optimizer, training, figures, main.
 """
 
 import signal
-import sys
-from dataclasses import dataclass
-from types import SimpleNamespace
 
 if __name__ == "__main__":  # Ctrl-C during the imports below ends the program without a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import sys
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import tinynet
 from tinynet import data, explain, optim, parallel, plot, training
@@ -57,8 +58,7 @@ class Options:
     stop_after: int = option(0, "save and exit after so many steps in all", metavar="STEPS", least=0, may_change=True)
 
 
-# Quick is for two cores: half the width, a quarter of the pixels, He's initial weights, a rate that falls along a
-# cosine. The drawn shapes can do with less still.
+# Quick is for two cores: half the width, a quarter of the pixels, He's initial weights. Drawn shapes need less still.
 QUICK_SHAPES = dict(width=0.25, image_size=64, epochs=28, batch_size=32)
 PAPER = dict(recipe="paper", schedule="plateau", epochs=90, batch_size=128, width=1.0, image_size=224, outputs=1000)
 
