@@ -1,9 +1,9 @@
 """One batch, three images, three networks: dropout.md."""
 
 import numpy as np
-from drawing import FORWARD, LINE, MUTED, canvas, write
 
 import tinynet
+from drawing import FORWARD, LINE, MUTED, canvas, write
 from tinynet import functional as F
 
 

@@ -1,9 +1,9 @@
 """Graphs with values and cotangents, for autograd.md and local_response_norm.md."""
 
 import numpy as np
-from drawing import BACKWARD, FORWARD, INK, arrow, box, canvas, number, write
 
 import tinynet
+from drawing import BACKWARD, FORWARD, INK, arrow, box, canvas, number, write
 from tinynet import functional as F
 
 

@@ -1,9 +1,9 @@
 """The level of the signal and of its cotangent through ten layers, for initialization.md."""
 
 import numpy as np
-from drawing import BACKWARD, FORWARD, FOURTH, NORMAL, THIRD, plots
 
 import tinynet
+from drawing import BACKWARD, FORWARD, FOURTH, NORMAL, THIRD, plots
 from tinynet import functional as F
 from tinynet import nn
 

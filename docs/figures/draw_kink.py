@@ -1,9 +1,9 @@
 """What central differences measure at a bend, for relu.md."""
 
 import numpy as np
-from drawing import BACKWARD, FORWARD, INK, MUTED, NORMAL, THIRD, number, plots
 
 import tinynet
+from drawing import BACKWARD, FORWARD, INK, MUTED, NORMAL, THIRD, number, plots
 from tinynet import functional as F
 
 

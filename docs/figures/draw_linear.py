@@ -1,9 +1,9 @@
 """Broadcasting the bias forward, summing backward: the example by hand of linear.md, with one more image."""
 
 import numpy as np
-from drawing import BACKWARD, BACKWARD_FILL, FORWARD, FORWARD_FILL, MUTED, array, arrow, canvas, write
 
 import tinynet
+from drawing import BACKWARD, BACKWARD_FILL, FORWARD, FORWARD_FILL, MUTED, array, arrow, canvas, write
 
 
 def broadcast_bias():

@@ -1,10 +1,10 @@
 """Who damps whom: LRN's band matrix, on one device and in two groups. For local_response_norm.md."""
 
 import numpy as np
-from drawing import FORWARD, LINE, MUTED, SMALL, canvas, frame, write
 from matplotlib.patches import Rectangle
 
 import tinynet
+from drawing import FORWARD, LINE, MUTED, SMALL, canvas, frame, write
 from tinynet import functional as F
 
 C = 12

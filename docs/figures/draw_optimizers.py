@@ -1,9 +1,9 @@
 """Paths of tinynet's optimizers, for optimizers.md: in a narrow valley, and after the learning rate has changed."""
 
 import numpy as np
-from drawing import BACKWARD, FORWARD, LINE, MUTED, NORMAL, SMALL, THIRD, plots
 
 import tinynet
+from drawing import BACKWARD, FORWARD, LINE, MUTED, NORMAL, SMALL, THIRD, plots
 from tinynet import optim
 
 CURVATURES = np.array([1.0, 100.0])

@@ -1,9 +1,9 @@
 """What was said minus what is true, for softmax_cross_entropy.md."""
 
 import numpy as np
-from drawing import BACKWARD, FORWARD, INK, NORMAL, THIRD, number, plots
 
 import tinynet
+from drawing import BACKWARD, FORWARD, INK, NORMAL, THIRD, number, plots
 from tinynet import functional as F
 
 

@@ -1,6 +1,9 @@
 """im2col and col2im, the last windows of 224 and 227 pixels, a pool's winners. For conv2d.md and max_pool2d.md."""
 
 import numpy as np
+from matplotlib.patches import Rectangle
+
+import tinynet
 from drawing import (
     BACKWARD,
     BACKWARD_FILL,
@@ -17,9 +20,6 @@ from drawing import (
     frame,
     write,
 )
-from matplotlib.patches import Rectangle
-
-import tinynet
 from tinynet import functional as F
 from tinynet.windows import col2im, im2col, output_size
 

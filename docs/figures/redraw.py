@@ -4,8 +4,9 @@ import importlib
 import sys
 from pathlib import Path
 
-import drawing
 import matplotlib.style
+
+import drawing
 
 HERE = Path(__file__).resolve().parent
 FIGURES = {}  # name: a function that returns a Figure

@@ -61,22 +61,22 @@ def signatures(text, prefix=""):
 def test_start_writes_a_file_once(capsys):
     assert main(["start", "softmax"]) == 0
     path = Path("work/softmax.py")
-    assert "python -m tinynet.course check work/softmax.py" in path.read_text()
-    assert "sum_i dy_i * y_i" not in path.read_text()
-    path.write_text("mine")
+    assert "python -m tinynet.course check work/softmax.py" in path.read_text(encoding="utf-8")
+    assert "sum_i dy_i * y_i" not in path.read_text(encoding="utf-8")
+    path.write_text("mine", encoding="utf-8")
     assert main(["start", "softmax"]) == 2
-    assert path.read_text() == "mine"
+    assert path.read_text(encoding="utf-8") == "mine"
     assert (
         capsys.readouterr().err
         == "work/softmax.py exists already; --force starts over, and keeps it as softmax.py.bak\n"
     )
     assert main(["start", "softmax", "--force"]) == 0
-    assert "NotImplementedError" in path.read_text()
-    assert Path("work/softmax.py.bak").read_text() == "mine"
-    path.write_text("mine, too")
+    assert "NotImplementedError" in path.read_text(encoding="utf-8")
+    assert Path("work/softmax.py.bak").read_text(encoding="utf-8") == "mine"
+    path.write_text("mine, too", encoding="utf-8")
     assert main(["start", "softmax", "--force"]) == 0
-    assert Path("work/softmax.py.bak").read_text() == "mine"
-    assert Path("work/softmax.py.bak1").read_text() == "mine, too"
+    assert Path("work/softmax.py.bak").read_text(encoding="utf-8") == "mine"
+    assert Path("work/softmax.py.bak1").read_text(encoding="utf-8") == "mine, too"
 
 
 def test_list(capsys):
@@ -195,7 +195,7 @@ def test_a_teacher_checks_a_class(capsys):
     write("relu", "\0 no Python", "class/bob")
     Path("class/eve").mkdir()
     Path("class/eve/relu.py").write_bytes(b"\xff\xfe")
-    Path("class/eve/notes.txt").write_text("not an answer")
+    Path("class/eve/notes.txt").write_text("not an answer", encoding="utf-8")
     assert main(["check", "--all", "--folder", "class", "--json", "grades.json"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in lines[:-1]] == [
@@ -203,7 +203,7 @@ def test_a_teacher_checks_a_class(capsys):
     ]  # fmt: skip
     assert twin.hint in lines[1]
     assert lines[-1] == "1 of 4 are right"
-    grades = json.loads(Path("grades.json").read_text())
+    grades = json.loads(Path("grades.json").read_text(encoding="utf-8"))
     assert list(grades) == ["ada", "bob", "eve"]
     assert grades["ada"]["sgd"]["state"] == "wrong"
     assert grades["ada"]["sgd"]["hint"] == twin.hint

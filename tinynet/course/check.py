@@ -28,14 +28,14 @@ def check(path, seconds=SECONDS, quiet=False):
         try:
             ended = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL if quiet else None,
-                stderr=subprocess.PIPE, timeout=seconds + 30, text=True, errors="replace",
+                stderr=subprocess.PIPE, timeout=seconds + 30, encoding="utf-8", errors="replace",
             )
             code, said = ended.returncode, ended.stderr
         except subprocess.TimeoutExpired:
             code, said = None, ""
         verdict = Verdict(**json.loads(out.read_text(encoding="utf-8"))) if out.exists() else Verdict(exercise.name)
         hang = Path(f"{out}.hang")
-        hang = hang.read_text() if hang.exists() else ""
+        hang = hang.read_text(encoding="utf-8") if hang.exists() else ""
     if code != 0 or (verdict.failed and verdict.state == "right"):
         verdict.state = "wrong"
         verdict.lines = [how_it_ended(path, code, said, hang, seconds)]

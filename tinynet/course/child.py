@@ -18,7 +18,7 @@ def main(path, name, out, seconds):
     def write(verdict):
         Path(out).write_text(json.dumps(verdict.as_dict()), encoding="utf-8")
 
-    with open(f"{out}.hang", "w") as hang:
+    with open(f"{out}.hang", "w", encoding="utf-8") as hang:
         faulthandler.dump_traceback_later(float(seconds), exit=True, file=hang)
         write(judge(by_name(name), Path(path).read_text(encoding="utf-8", errors="replace"), path, told=write))
         faulthandler.cancel_dump_traceback_later()
