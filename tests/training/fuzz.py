@@ -8,6 +8,7 @@ checksum that is right, may hold anything: what does not fit changes nothing. Li
 """
 
 import contextlib
+import io
 import copy
 import json
 import os
@@ -61,9 +62,8 @@ def original():
 
 @contextlib.contextmanager
 def quiet():
-    with open(os.devnull, "w", encoding="utf-8") as null:
-        with contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):
-            yield
+    with io.StringIO() as null, contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):
+        yield
 
 
 def pick(rng, values):
