@@ -2,15 +2,20 @@
 
 import gzip
 import io
+import re
 import sys
 import tarfile
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from tinynet.data import ImageFolder
-from tinynet.data.ilsvrc import DEVKIT, LABELS, META, TRAIN, VAL
+from tinynet.data import DataError, ImageFolder
+from tinynet.data.ilsvrc import DEVKIT, LABELS, META, TRAIN, VAL, find_archived
 from tinynet.data.prepare import main, prepare
 
 scipy_io = pytest.importorskip("scipy.io", reason="needs SciPy, which reads meta.mat: pip install scipy")
@@ -197,6 +202,30 @@ def test_a_devkit_without_its_files_is_refused(tmp_path, capsys):
     assert f"does not contain {LABELS}" in refused(capsys, tmp_path / "archives", tmp_path / "256")
     path.write_bytes(gzip.compress(tar({f"top/{LABELS}": b"1\n", f"top/{META}": b"not MATLAB's"})))
     assert f"cannot read {META} in" in refused(capsys, tmp_path / "archives", tmp_path / "256")
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_damaged_bytes_are_a_data_error_or_safe_names(data):
+    """Headers are what matters here, so bytes are changed in one of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = archives(Path(folder)) / data.draw(st.sampled_from([TRAIN, VAL]))
+        content = bytearray(path.read_bytes())
+        headers = [i for i in range(0, len(content), 512) if content[i + 257 : i + 262] == b"ustar"]
+        start = data.draw(st.sampled_from(headers))
+        for _ in range(data.draw(st.integers(1, 3))):
+            content[start + data.draw(st.integers(0, 511))] = data.draw(st.integers(0, 255))
+        if data.draw(st.booleans()):  # with a checksum that is right
+            content[start + 148 : start + 156] = b" " * 8
+            content[start + 148 : start + 156] = b"%06o\0 " % sum(content[start : start + 512])
+        path.write_bytes(content)
+        try:
+            found = find_archived(Path(folder), progress=False)
+        except DataError as error:
+            assert "\n" not in str(error)
+        else:
+            assert all(re.fullmatch(r"(train|val)/n\d{8}/(n\d{8}|ILSVRC2012_val)_\d+\.JPEG", name) for name in found)
+            assert all(len(piece.open().read()) == piece.size for piece in found.values())
 
 
 def test_without_scipy_one_line_says_how_to_get_it(tmp_path, capsys, monkeypatch):
