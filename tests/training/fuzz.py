@@ -8,10 +8,9 @@ checksum that is right, may hold anything: what does not fit changes nothing. Li
 """
 
 import contextlib
-import io
 import copy
+import io
 import json
-import os
 import signal
 import sys
 import tempfile
