@@ -8,6 +8,11 @@ options, data, model and optimizer, training, figures, main.
     mpiexec -n 4 python examples/alexnet_imagenet.py ...             # four processes share each batch
 """
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C during the imports below ends the program without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -29,15 +34,13 @@ class Options:
     data: str = option("shapes", "a folder with train/<class>/ and val/<class>/; or shapes (drawn; the default), "
                        "imagenette or cifar10 (downloaded)", may_change=True, may_differ=True)
     preset: str = option("quick", "quick: for two cores (default); paper: the run of 2012", choices=["quick", "paper"])
-    devices: str = option("cpu,cpu", "cpu; cuda:0; emu:0 (an emulated GPU: slow, to read kernels by); or one for each "
-                          "column of channels, as in 2012: cpu,cpu (default; with mpiexec cpu) or cuda:0,cuda:1; or "
-                          "four. With mpiexec, a list per process of a machine: cuda:0/cuda:1", may_change=True,
-                          may_differ=True)
+    devices: str = option("cpu,cpu", "cpu; cuda:0; emu:0 (emulated: slow, to read kernels by); or one for each column "
+                          "of channels, as in 2012: cpu,cpu (default; with mpiexec cpu), cuda:0,cuda:1; or four. With "
+                          "mpiexec, a list per process of a machine: cuda:0/cuda:1", may_change=True, may_differ=True)
     split_fc8: bool = option(False, "split fc8 over the devices (default: whole on the first)", may_change=True)
     parallel: str = option("data", "what processes of mpiexec split: the batch (default); or the batch in convolutions "
                            "and the units in fully connected layers", choices=["data", "hybrid"], may_change=True)
-    timeout: float = option(45.0, "how long to wait for a process that does not answer", metavar="SECONDS", above=0,
-                            may_change=True)
+    timeout: float = option(45.0, "how long to wait for a silent process", metavar="SECONDS", above=0, may_change=True)
     recipe: str = option("he", "initial weights, biases, LRN, input scale, learning rates", choices=list(RECIPES))
     schedule: str = option("cosine", "how the learning rate falls", choices=["plateau", "step", "cosine"])
     epochs: int = option(40, "how often to train on every image", above=0, may_change=True)
@@ -55,8 +58,7 @@ class Options:
     stop_after: int = option(0, "save and exit after so many steps in all", metavar="STEPS", least=0, may_change=True)
 
 
-# Quick is for two cores: half the width, a quarter of the pixels, He's initial weights, a rate that falls along a
-# cosine. The drawn shapes can do with less still.
+# Quick is for two cores: half the width, a quarter of the pixels, He's initial weights. Drawn shapes need less still.
 QUICK_SHAPES = dict(width=0.25, image_size=64, epochs=28, batch_size=32)
 PAPER = dict(recipe="paper", schedule="plateau", epochs=90, batch_size=128, width=1.0, image_size=224, outputs=1000)
 
@@ -85,11 +87,9 @@ def make_loaders(options, ranks, train, val, side, saved, device):
     normalize = [data.Normalize(statistics.mean, recipe.pixel_std), data.to_chw]
 
     def load(images, *transforms, crops=1, **more):
-        return data.DataLoader(
-            images, max(options.batch_size // crops, 1), data.Compose([*transforms, *normalize]), seed=options.seed,
-            workers=options.workers, side=side, strict=options.strict, empty=prefetcher.empty,
-            shard=(ranks.rank, ranks.world_size), **more,
-        )
+        return data.DataLoader(images, max(options.batch_size // crops, 1), data.Compose([*transforms, *normalize]),
+                               shard=(ranks.rank, ranks.world_size), seed=options.seed, workers=options.workers,
+                               side=side, strict=options.strict, empty=prefetcher.empty, **more)
 
     return SimpleNamespace(
         train=load(train, data.RandomHorizontalFlip(), statistics.colors, crop=data.RandomCrop(size), shuffle=True),
@@ -156,8 +156,7 @@ def train(options, ranks, model, loaders, saved, out):
     parts = dict(model=model, optimizer=optimizer, schedule=schedule, warm_up=warm_up, loader=loaders.train,
                  progress=progress)
     folder = training.begin(options, ranks, loaders, saved, out, **parts)
-    path = folder / "checkpoint.safetensors"
-    checkpoint = training.Checkpoint(path, ranks, **parts, statistics=loaders.statistics)
+    checkpoint = training.Checkpoint(folder / "checkpoint.safetensors", ranks, **parts, statistics=loaders.statistics)
 
     def save(stop=None):
         progress.read_losses()
@@ -247,4 +246,5 @@ def main(ranks, argv=None):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parallel.launch(main, parallel=any(argument.startswith("--parallel") for argument in sys.argv))

@@ -46,12 +46,17 @@ def blocks(page):
     return found
 
 
-def prose(page):
-    """The page's text with code blanked out, line for line."""
+def without_blocks(page):
+    """The page's text with blocks of code blanked out, line for line."""
     lines = page.read_text(encoding="utf-8").splitlines()
     for block in blocks(page):
         lines[block.start - 1 : block.end] = [""] * (block.end - block.start + 1)
-    return re.sub(r"(`+)[^`]+\1", "code", "\n".join(lines))
+    return "\n".join(lines)
+
+
+def prose(page):
+    """The page's text without any code."""
+    return re.sub(r"(`+)[^`]+\1", "code", without_blocks(page))
 
 
 def promised_output(page, block):
@@ -89,13 +94,46 @@ def test_code(page, tmp_path, monkeypatch):
             )
 
 
+def headings(page):
+    return re.findall(r"(?m)^#+ (.+)$", without_blocks(page))
+
+
+def anchor(heading):
+    """What GitHub calls the place of a heading: #step-3-the-two-sides."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
 @every_page
-def test_links_point_to_files(page):
+def test_links_point_to_files_and_headings(page):
     links = re.findall(r'\]\(([^)\s]+)[^)]*\)|(?:href|src)="([^"]+)"', prose(page))
     for target in (a or b for a, b in links):
-        if not re.match(r"[a-z]+:|#", target):  # neither a URL nor a place on this page
-            path = page.parent / target.partition("#")[0]
+        if not re.match(r"[a-z]+:", target):
+            name, _, place = target.partition("#")
+            path = page.parent / name if name else page
             assert path.exists(), f"{page.name}: the link to {target} leads nowhere"
+            assert not place or place in map(anchor, headings(path)), f"{page.name}: {target} names no heading"
+
+
+@every_page
+def test_steps_are_numbered_once_through_a_page(page):
+    """So that "conv2d.md, step 4" is one place, and #step-4-the-image-by-col2im a link to it."""
+    steps = [heading for heading in headings(page) if heading.lower().startswith("step")]
+    for number, heading in enumerate(steps, 1):
+        assert heading.startswith(f"Step {number}: "), f"{page.name}: {heading!r} should be step {number}"
+    assert not re.search(r"\*\*Step \d", prose(page)), f"{page.name}: a step is a heading"
+
+
+OPERATIONS = sorted(path.stem for path in ROOT.glob("tinynet/ops/*.py") if path.stem != "__init__")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_page_explains_each_operation(operation):
+    """Its row in docs/README.md ends in a link to the page, and the page names its file."""
+    readme = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    page = re.search(rf"(?m)^\|.*\(\.\./tinynet/ops/{operation}\.py\).*\]\(([\w./]+\.md)\) \|$", readme)
+    assert page, f"docs/README.md: no row says which page explains {operation}.py"
+    text = (ROOT / "docs" / page[1]).read_text(encoding="utf-8")
+    assert f"/{operation}.py" in text, f"{page[1]} should explain {operation}.py, and does not name it"
 
 
 # GitHub reads a page as Markdown first and as maths second, so maths must not look like Markdown.
@@ -103,6 +141,7 @@ NOT_IN_MATHS = {
     r"\\[^A-Za-z\s]": "Markdown eats a backslash before anything but a letter",
     r"[<*]": "is a tag or a star to Markdown: write \\lt, \\cdot, \\ast",
     r"[^\w\s]_": "may open emphasis: put a letter or digit before the underscore",
+    r"\d,\d{3}(?!\d)": "gets a space after the comma: write 1{,}000",
     r"\n\s*[-+>#]": "starts a list, a quote or a heading: do not begin a line with it",
 }
 

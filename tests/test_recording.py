@@ -19,6 +19,7 @@ def test_two_roads_that_meet_are_both_recorded(device):
         loss.backward()
     assert [node.function.name for node in recording.forward] == ["mul", "add", "sum"]
     assert [node.function.name for node in recording.backward] == ["sum", "add", "mul"]
+    assert [node.number for node in recording.forward] == [node.backward_number for node in recording.backward]
     value = recording.value(x)
     assert [(node.function.name, number, dx.item()) for node, number, dx in value.received] == \
         [("add", 1, 1.0), ("mul", 0, 3.0), ("mul", 1, 3.0)]  # fmt: skip

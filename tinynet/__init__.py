@@ -4,6 +4,7 @@ from tinynet import backend, functional, nn, optim
 from tinynet.anomaly import detect_anomaly
 from tinynet.autograd import Function, Tensor, no_grad, tensor
 from tinynet.backend import allow_tf32, manual_seed, num_threads, set_num_threads
+from tinynet.drawing import draw
 from tinynet.gradcheck import GradcheckError, gradcheck
 from tinynet.recording import record
 
@@ -14,6 +15,7 @@ __all__ = [
     "allow_tf32",
     "backend",
     "detect_anomaly",
+    "draw",
     "functional",
     "gradcheck",
     "manual_seed",

@@ -31,8 +31,8 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 class Tensor:
     """An array that remembers how it was made.
 
-    data: the plain array (NumPy or CuPy). grad: after backward(), the plain array dL/dself (its
-    cotangent) on leaves that require it, else None.
+    data: the plain array (NumPy or CuPy). requires_grad: whether backward() computes dL/dself for it. grad: after
+    backward(), the plain array dL/dself (its cotangent), of data's shape, on leaves that require it, else None.
     """
 
     # NumPy must not multiply `array * tensor` element by element: leave it to Tensor.__rmul__.
@@ -294,8 +294,8 @@ def _read_only(dy):
 def tensor(data, requires_grad=False, dtype=None, device=None):
     """A tensor with a copy of `data`: a number, nested lists, or an array.
 
-    Python floats become float32; arrays keep their dtype unless `dtype` is given. device: `cpu`,
-    `cuda:0`, ...; by default the one that the data is on.
+    Python floats become float32; arrays keep their dtype unless `dtype` is given. requires_grad: as Tensor's.
+    device: `cpu`, `cuda:0`, ...; by default the one that the data is on.
     """
     if not isinstance(requires_grad, bool | np.bool_):
         raise TypeError(f"tensor: requires_grad must be True or False, got {type(requires_grad).__name__}")

@@ -25,7 +25,8 @@ def gradcheck(fn, inputs, eps=1e-6, atol=1e-6, rtol=1e-5, seed=0):
     fn: takes the tensors in `inputs` and returns a tensor; must return the same result every time
     (seed anything random inside it) and be smooth near the inputs (no ties in a maximum, no
     ReLU input near 0). inputs: a tensor or a sequence of them; those with requires_grad are
-    checked, and must be float64. A wrong gradient raises GradcheckError, which names the
+    checked, and must be float64. eps: half the distance of the two points that a slope is measured between.
+    A gradient may differ from it by atol + rtol * |slope|. A wrong gradient raises GradcheckError, which names the
     operation, the input, the index, the expected value and the one received.
     """
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)

@@ -42,14 +42,15 @@ class Node:
     """One Function that ran.
 
     function: the Function, for its name and hyperparameters. inputs, outputs: Values. called_at: (file, line) of the
-    user's call. dys, dxs: the cotangents of the outputs and of the inputs, once backward has passed; dxs has None
-    where an input needs none.
+    user's call. number, backward_number: its places in Recording.forward and Recording.backward. dys, dxs: the
+    cotangents of the outputs and of the inputs; dxs has None where an input needs none. These and backward_number are
+    None until backward has passed.
     """
 
     def __init__(self, function, inputs, number):
         self.function, self.inputs, self.number = function, inputs, number
         self.called_at = function.called_at
-        self.outputs, self.dys, self.dxs = [], None, None
+        self.outputs, self.backward_number, self.dys, self.dxs = [], None, None, None
 
 
 class Recording:
@@ -75,7 +76,7 @@ class Recording:
         node = function.node
         if node is None:  # it ran before the recording began
             return
-        node.dys = list(dys)
+        node.backward_number, node.dys = len(self.backward), list(dys)
         node.dxs = [None if x is None else copied(dx) for x, dx in zip(function.sources, dxs, strict=True)]
         for number, (value, dx) in enumerate(zip(node.inputs, node.dxs, strict=True)):
             if dx is not None:

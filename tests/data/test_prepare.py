@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from tinynet.data import DataError, ImageFolder, decode
-from tinynet.data.prepare import _plan, main, prepare
+from tinynet.data.folder import find_images
+from tinynet.data.prepare import _renamed, main, prepare
 from toy_images import write_images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,8 +171,8 @@ def test_wrong_calls_are_one_line_and_exit_code_2(tmp_path, capsys):
 def test_no_two_images_become_one_file(tmp_path):
     src = tmp_path / "src"
     write_images(src, "a/1.png", "a/1.jpg", "a/2.png", "b/1.png")
-    assert _plan(src, tmp_path / "dst") == {"a/1.png": "a/1.png.JPEG", "a/1.jpg": "a/1.jpg.JPEG",
-                                            "a/2.png": "a/2.JPEG", "b/1.png": "b/1.JPEG"}
+    assert _renamed(find_images(src)) == {"a/1.png": "a/1.png.JPEG", "a/1.jpg": "a/1.jpg.JPEG",
+                                          "a/2.png": "a/2.JPEG", "b/1.png": "b/1.JPEG"}
     for clash in ("a/1.png.bmp", "a/1.PNG.bmp"):  # the second one where the file system ignores case
         write_images(src, clash)
         with pytest.raises(DataError, match="would both become"):

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -96,6 +97,28 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(pictures, tmp_path, num
     )
     for name in theirs:
         np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_ctrl_c_in_the_first_second_is_no_traceback(pictures, tmp_path):
+    """At random moments: in the imports, before the first step, in the first steps. Until our own first line has run,
+    Python still prints one."""
+    text = EXAMPLE.read_text()
+    guard = text[: text.index("signal.SIG_DFL")].count("\n") + 1
+    for number, delay in enumerate(np.random.default_rng().uniform(0.03, 1.2, 12)):
+        process = start("--data", pictures, "--out", tmp_path / str(number), *TINY)
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        if "Traceback" not in err:
+            assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT), err
+        else:
+            assert all(int(line) <= guard for line in re.findall(rf'{EXAMPLE.name}", line (\d+)', err)), err
+
+
+def test_the_example_can_be_imported_without_a_change_of_signals():
+    before = signal.getsignal(signal.SIGINT)
+    runpy.run_path(str(EXAMPLE))
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_resume_takes_the_runs_options_and_refuses_others(pictures, tmp_path):

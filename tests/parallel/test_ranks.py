@@ -162,6 +162,15 @@ def test_a_rank_that_sleeps_is_named(pictures, tmp_path, kind, sleeper):
     safetensors.numpy.load_file(tmp_path / "r" / "checkpoint.safetensors")
 
 
+def test_a_time_limit_given_with_resume_takes_effect(pictures, tmp_path):
+    run(3, "--data", pictures, "--out", tmp_path / "r", "--stop-after", 1, *TINY)
+    process = start(3, "--out", tmp_path / "r", "--resume", "--timeout", 3, "--epochs", 500)
+    numbers = processes(process, 3)
+    os.kill(numbers[1], signal.SIGSTOP)
+    _, err = process.communicate(timeout=60)
+    assert err.count("error:") == 1 and "error: no word from rank 1 for 3 s: the others stop" in err, err
+
+
 def test_a_full_disk_on_rank_0_ends_all(pictures, tmp_path):
     """From the second checkpoint on no file may become longer than 30 kB."""
     limited = (

@@ -1,5 +1,6 @@
 """Options: one declaration, from which come command line, ranges, and what a checkpoint may say."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tinynet.errors import RunError
 from tinynet.training import CheckpointError, option, parse, resumed_options
 from tinynet.training.checkpoint import Saved
 from tinynet.training.options import fingerprint
+from tinynet.training.run_folder import write_config
 
 
 @dataclass
@@ -57,6 +59,13 @@ def test_other_peoples_files_are_not_overwritten(tmp_path, name, text, refused):
     else:
         parse(Options, "", ["--out", str(tmp_path)])
     assert (tmp_path / name).read_text() == text
+
+
+@pytest.mark.parametrize("before", ["[]", "3", '{"versions": 1}', "{", ""])
+def test_a_config_that_is_none_does_not_stop_a_resumed_run(tmp_path, before):
+    (tmp_path / "config.json").write_text(before)
+    write_config(tmp_path, Options())
+    assert json.loads((tmp_path / "config.json").read_text())["name"] == "a"
 
 
 def saved(**stored):

@@ -12,8 +12,9 @@ _allowed = False
 def allow_tf32(on=True):
     """Let GPUs of compute capability 8.0 and later use their tensor cores for float32; off by default.
 
-    They round the factors of convolutions and matrix products to TF32, which has 10 mantissa bits where
-    float32 has 23, and accumulate in float32. On older GPUs nothing changes; `python -m tinynet doctor` tells.
+    They round the factors of convolutions and matrix products to TF32, which has 10 mantissa bits where float32 has
+    23, and accumulate in float32. on=False turns it off again. On older GPUs nothing changes; `python -m tinynet
+    doctor` tells.
     """
     global _allowed
     _allowed = bool(on)

@@ -10,7 +10,8 @@ prefetcher  copies to a GPU while it computes
 shapes      a generated data set that needs no download
 download    Imagenette; CIFAR-10 is in cifar10
 named       any of these by name, or a folder
-prepare     python -m tinynet.data.prepare: converts an ImageNet tree to 256 x 256 JPEGs, once
+ilsvrc      ImageNet's archives, read without unpacking
+prepare     python -m tinynet.data.prepare: converts ImageNet, or any tree, to 256 x 256 JPEGs, once
 """
 
 # ruff: noqa: I001 (one name per line would be longer than the rest)

@@ -26,7 +26,7 @@ def cifar10(root=None, progress=True):
     """(train, val): ArrayImages of 50,000 and 10,000 images, uint8 (32, 32, 3).
 
     The archive (170 MB) is downloaded and unpacked into root (default cache_folder()) unless it is already there.
-    Raises DataError if it cannot be downloaded, or if one of its files is damaged.
+    progress: show a bar. Raises DataError if it cannot be downloaded, or if one of its files is damaged.
     """
     archive, folder = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"
     folder = download_and_extract("cifar10", URL, SHA256, root, archive, folder, progress)

@@ -35,7 +35,7 @@ def imagenette(root=None, progress=True):
     """The folder of Imagenette (10 classes of ImageNet, shorter side 320), which contains train/ and val/.
 
     9,469 and 3,925 photographs, an archive of 342 MB, downloaded and unpacked into root (default cache_folder()) unless
-    it is already there.
+    it is already there. progress: show a bar. Raises DataError if it cannot be downloaded.
     """
     name = "imagenette2-320"
     return download_and_extract("imagenette", IMAGENETTE_URL, IMAGENETTE_SHA256, root, f"{name}.tgz", name, progress)
@@ -55,10 +55,11 @@ def download_and_extract(function, url, sha256, root, archive, folder, progress=
 
 
 def download(url, path, sha256, progress=True):
-    """Download url to path unless it is there, and check its SHA-256 (64 hex digits) either way.
+    """Download url to path unless it is there, and check its SHA-256 either way.
 
-    Continues from path.part if the server can (HTTP Range), otherwise starts over. Raises DataError if the network, the
-    disk or the content is at fault. progress: show a bar, if standard error is a terminal.
+    sha256: the expected digest, 64 hex digits. Continues from path.part if the server can (HTTP Range), otherwise
+    starts over. Raises DataError if the network, the disk or the content is at fault. progress: show a bar, if
+    standard error is a terminal.
     """
     path = as_path("download", "path", path)
     if not isinstance(url, str):

@@ -1,8 +1,9 @@
-"""Convert a tree of images to small square JPEGs, once: python -m tinynet.data.prepare SRC DST.
+"""Convert ImageNet, or another tree of images, to small square JPEGs, once: python -m tinynet.data.prepare SRC DST.
 
 ImageNet's photographs are about 500 x 375, in several file formats and color modes. Decoding them again in every epoch
 can take longer than a good GPU needs for AlexNet. So this applies section 2 of the paper to all of them in advance: DST
-gets the same folders, containing RGB JPEGs of 256 x 256 named <name>.JPEG.
+gets the same folders, containing RGB JPEGs of 256 x 256 named <name>.JPEG. If SRC contains the archives of ILSVRC2012
+as they are downloaded (ilsvrc.py), the images are read from within these, and DST gets train/<class>/ and val/<class>/.
 
 It uses all cores. After an interruption, the same command continues where it stopped. Every file that could not be read
 is listed in DST/unreadable.txt with the reason.
@@ -27,6 +28,7 @@ from tinynet.backend import usable_cores
 from tinynet.data.arguments import as_path, check_bools, check_integer
 from tinynet.data.errors import DataError, ImageError
 from tinynet.data.folder import find_images
+from tinynet.data.ilsvrc import DEVKIT, TRAIN, VAL, Slice, find_archived
 from tinynet.data.images import LARGEST_SIDE, decode, save_jpeg
 from tinynet.files import printable, replacing
 
@@ -39,7 +41,8 @@ LONGEST_NAME = 255  # bytes
 def prepare(source, target, side=256, quality=95, workers=None, progress=True):
     """Prepare every image below source; returns (prepared, already there, unreadable).
 
-    source, target: folders; the target must not be inside the source. side: pixels. quality: of the JPEGs, 1 to 100.
+    source, target: folders; the target must not be inside the source, which contains images in folders, or the three
+    archives of ILSVRC2012. side: pixels. quality: of the JPEGs, 1 to 100.
     workers: processes, by default one per core.
 
     Raises DataError for invalid arguments, OSError if the target cannot be written.
@@ -49,16 +52,16 @@ def prepare(source, target, side=256, quality=95, workers=None, progress=True):
     for name, value in (("side", side), ("quality", quality), ("workers", workers)):
         check_integer("prepare", name, value, *LIMITS[name])
     check_bools("prepare", progress=progress)
-    names = _plan(source, target)
+    plan = _plan(source, target, progress)
     target.mkdir(parents=True, exist_ok=True)
     there = set(find_images(target))
-    todo = [(before, after) for before, after in names.items() if after not in there]
+    todo = [(place, name, after) for name, (place, after) in plan.items() if after not in there]
     jobs = [todo[i : i + IMAGES_PER_JOB] for i in range(0, len(todo), IMAGES_PER_JOB)]
     failed = {}  # relative path -> reason
-    done = len(names) - len(todo)
+    done = len(plan) - len(todo)
     try:
-        with tqdm(total=len(names), initial=done, unit=" images", disable=None if progress else True) as bar:
-            for job, failures in _in_processes(jobs, workers, (source, target, side, quality)):
+        with tqdm(total=len(plan), initial=done, unit=" images", disable=None if progress else True) as bar:
+            for job, failures in _in_processes(jobs, workers, (target, side, quality)):
                 failed.update(failures)
                 bar.update(len(job))
     finally:
@@ -66,11 +69,8 @@ def prepare(source, target, side=256, quality=95, workers=None, progress=True):
     return len(todo) - len(failed), done, len(failed)
 
 
-def _plan(source, target):
-    """{path below source: path below target}, no two of which are the same file on any system.
-
-    a.png becomes a.JPEG, unless there is also an a.jpg: then they become a.png.JPEG and a.jpg.JPEG.
-    """
+def _plan(source, target, progress=False):
+    """{name: (its path or Slice, path below target)}. name: the path below source, or below it once unpacked."""
     if not source.is_dir():
         raise DataError(f"{source} {'is a file' if source.exists() else 'does not exist'}")
     if target.exists() and not target.is_dir():
@@ -79,12 +79,20 @@ def _plan(source, target):
         raise DataError(f"source and target are the same folder, {source}: choose another target")
     if source.resolve() in target.resolve().parents:
         raise DataError(f"{target} is inside {source}: choose a folder outside it")
-    names = find_images(source)
-    if not names:
-        raise DataError(f"{source} contains no images")
+    places = find_archived(source, progress) or {name: os.path.join(source, name) for name in find_images(source)}
+    if not places:
+        raise DataError(f"{source} contains no images, nor {TRAIN}, {VAL} and {DEVKIT}")
+    return {name: (places[name], after) for name, after in _renamed(places).items()}
+
+
+def _renamed(names):
+    """{name: path below target}, no two of which are the same file on any system.
+
+    a.png becomes a.JPEG, unless there is also an a.jpg: then they become a.png.JPEG and a.jpg.JPEG.
+    """
     short = {name: str(PurePosixPath(name).with_suffix(".JPEG")) for name in names}
     uses = Counter(after.lower() for after in short.values())
-    plan, taken = {}, {}
+    renamed, taken = {}, {}
     for name, after in short.items():
         if uses[after.lower()] > 1:
             after = name + ".JPEG"
@@ -92,8 +100,8 @@ def _plan(source, target):
         other = taken.setdefault(after.lower(), name)  # lower: some file systems ignore case
         if other != name:
             raise DataError(f"{other} and {name} would both become {after}: rename one")
-        plan[name] = after
-    return plan
+        renamed[name] = after
+    return renamed
 
 
 def _shortened(path):
@@ -167,14 +175,14 @@ def _die_with_parent():
     os._exit(1)
 
 
-def _prepare_some(job, source, target, side, quality):
-    """In a worker: prepare a few images; returns {path: reason} of those that cannot be read."""
+def _prepare_some(job, target, side, quality):
+    """In a worker: prepare a few images; returns {name: reason} of those that cannot be read."""
     failures = {}
-    for before, after in job:
+    for place, name, after in job:
         try:
-            pixels = decode(source / before, side)
+            pixels = decode(place.open() if isinstance(place, Slice) else place, side)
         except ImageError as error:
-            failures[before] = error.reason
+            failures[name] = error.reason
             continue
         path = target / after
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +224,7 @@ def main(argv=None):
     """The command line. Exit codes: 0, 1 (cannot write), 2 (bad input), 130 (Ctrl-C)."""
     description, program = __doc__.partition("\n")[0], "python -m tinynet.data.prepare"
     parser = _Parser(prog=program, description=description)
-    parser.add_argument("source", metavar="SRC", help="folder of images, such as ImageNet's")
+    parser.add_argument("source", metavar="SRC", help="folder of images, or of ImageNet's archives")
     parser.add_argument("target", metavar="DST", help="folder to write to, outside SRC")
     parser.add_argument("--side", type=_integer("side"), default=256, help="pixels (default: 256)")
     parser.add_argument("--quality", type=_integer("quality"), default=95, help="of the JPEGs (default: 95)")

@@ -31,7 +31,7 @@ class Statistics(NamedTuple):
 
 
 def fit_statistics(images, side, seed, progress=False):
-    """Statistics of a training set.
+    """Statistics of a training set, `images`, read at side x side pixels.
 
     Fitted on up to 2,000 images drawn with `seed`, the colors on the first 500 of these. Images that cannot be read
     are skipped; raises DataError if none can. progress: show a bar.

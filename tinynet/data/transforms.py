@@ -186,7 +186,7 @@ class PCAColor:
 def ten_crop(image, size):
     """Four corners, the center, then the mirror images of these five: (10, size, size, 3).
 
-    Section 4.1: the network's softmax outputs for the ten are averaged.
+    image: (H, W, 3). Section 4.1: the network's softmax outputs for the ten are averaged.
     """
     check_image("ten_crop", image)
     check_integer("ten_crop", "size", size, 1)
@@ -197,7 +197,7 @@ def ten_crop(image, size):
 
 
 def to_chw(image, rng=None, dtype=np.float32):
-    """(..., H, W, 3) to contiguous float32 (..., 3, H, W), the layout of the network's input."""
+    """image (..., H, W, 3) to contiguous (..., 3, H, W) of dtype, the layout of the network's input. rng: not used."""
     check_image("to_chw", image)
     return np.ascontiguousarray(np.moveaxis(image, -1, -3), dtype=dtype)
 

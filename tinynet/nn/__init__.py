@@ -1,26 +1,19 @@
 """Layers that own parameters, and the modules that hold them. The maths is in tinynet/ops/."""
 
 from tinynet.nn import init
+from tinynet.nn.activations import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from tinynet.nn.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
     Conv2d,
-    CrossEntropyLoss,
     Dropout,
     Flatten,
     Identity,
-    LeakyReLU,
     Linear,
     LocalResponseNorm,
-    LogSoftmax,
     MaxPool2d,
-    MSELoss,
-    NLLLoss,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
 )
+from tinynet.nn.losses import CrossEntropyLoss, MSELoss, NLLLoss
 from tinynet.nn.module import Module, ModuleList, Parameter, Sequential
 
 __all__ = [

@@ -17,7 +17,7 @@ from tinynet.in_place import mark_changed
 
 
 def uniform_(tensor, a=0.0, b=1.0):
-    """Uniform between a and b."""
+    """Uniform between a and b. tensor: any shape, floating, here and below."""
     values = generator().random(tensor.shape, tensor.dtype)
     values *= b - a
     values += a
@@ -25,7 +25,7 @@ def uniform_(tensor, a=0.0, b=1.0):
 
 
 def normal_(tensor, mean=0.0, std=1.0):
-    """Normally distributed."""
+    """Normal, with this mean and standard deviation, std. tensor: any shape."""
     values = generator().standard_normal(tensor.shape, tensor.dtype)
     values *= std
     values += mean
@@ -33,6 +33,7 @@ def normal_(tensor, mean=0.0, std=1.0):
 
 
 def constant_(tensor, val):
+    """val everywhere. tensor: any shape."""
     with use_device(tensor.device):
         tensor.data[...] = val
     mark_changed(tensor.data)
@@ -40,30 +41,41 @@ def constant_(tensor, val):
 
 
 def zeros_(tensor):
+    """0 everywhere. tensor: any shape."""
     return constant_(tensor, 0)
 
 
 def ones_(tensor):
+    """1 everywhere. tensor: any shape."""
     return constant_(tensor, 1)
 
 
 def xavier_uniform_(tensor, gain=1.0):
-    """Uniform, with mean 0 and standard deviation gain * sqrt(2 / (fan_in + fan_out))."""
+    """Uniform, with mean 0 and standard deviation gain * sqrt(2 / (fan_in + fan_out)).
+
+    Glorot & Bengio (2010), equation 16, for gain 1: a compromise between fan_in and fan_out. tensor: (K, C, ...), a
+    layer's weight. gain: see calculate_gain. Raises ValueError if tensor has fewer than two axes.
+    """
     return _uniform_of_std(tensor, gain * math.sqrt(2 / sum(fans(tensor))))
 
 
 def xavier_normal_(tensor, gain=1.0):
-    """Normal, with mean 0 and standard deviation gain * sqrt(2 / (fan_in + fan_out))."""
+    """Normal; gain and standard deviation as in xavier_uniform_. tensor: (K, C, ...), a weight."""
     return normal_(tensor, 0, gain * math.sqrt(2 / sum(fans(tensor))))
 
 
 def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
-    """Uniform, with mean 0 and standard deviation gain / sqrt(fan). a: leaky_relu's slope below 0."""
+    """Uniform, with mean 0 and standard deviation gain / sqrt(fan) (He et al., 2015, section 2.2).
+
+    tensor: (K, C, ...), a layer's weight. a: leaky_relu's slope below 0; 0 is ReLU. mode: "fan_in" keeps the size of
+    the signal level from layer to layer, "fan_out" that of the gradients. nonlinearity: see calculate_gain. Raises
+    ValueError for another mode or nonlinearity, or if tensor has fewer than two axes.
+    """
     return _uniform_of_std(tensor, _kaiming_std(tensor, a, mode, nonlinearity))
 
 
 def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu"):
-    """Normal, with mean 0 and standard deviation gain / sqrt(fan). a: leaky_relu's slope below 0."""
+    """Normal; a, mode, nonlinearity and standard deviation as in kaiming_uniform_. tensor: (K, C, ...), a weight."""
     return normal_(tensor, 0, _kaiming_std(tensor, a, mode, nonlinearity))
 
 
@@ -71,7 +83,7 @@ def calculate_gain(nonlinearity, param=None):
     """The factor by which weights must be larger to make up for the signal that the nonlinearity removes.
 
     nonlinearity: linear, conv2d, sigmoid, tanh, relu, or leaky_relu, whose slope below 0 is param
-    (0.01 by default).
+    (0.01 by default). Raises ValueError for another.
     """
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
@@ -86,7 +98,8 @@ def calculate_gain(nonlinearity, param=None):
 def fans(tensor):
     """(fan_in, fan_out): how many inputs one output sums, and how many outputs one input feeds.
 
-    tensor: (out, in, ...), where the remaining axes are those of a filter.
+    tensor: a weight. Linear's, (K, C), gives (C, K); Conv2d's, (K, C, R, S), gives (C * R * S, K * R * S). Raises
+    ValueError if there are fewer than two axes.
     """
     if tensor.ndim < 2:
         raise ValueError(f"fan in and fan out need at least two axes, got shape {tensor.shape}")

@@ -1,7 +1,10 @@
 """Layers as modules: each owns its parameters and passes its input to the function of the same name.
 
 The maths is in tinynet/ops/; arguments, parameter names and shapes are PyTorch's. Weights and biases
-start as PyTorch's do: uniform between -1 / sqrt(fan_in) and 1 / sqrt(fan_in).
+start as PyTorch's do: uniform between -1 / sqrt(fan_in) and 1 / sqrt(fan_in). All raise TypeError or
+ValueError for an argument of the wrong type or out of range.
+
+Shapes: N images, C channels, H x W pixels; K filters of R x S pixels; output of P x Q pixels.
 """
 
 import math
@@ -12,11 +15,9 @@ import tinynet.functional as F
 from tinynet.nn import init
 from tinynet.nn.module import Module, Parameter
 from tinynet.ops.adaptive_avg_pool2d import fill_in
-from tinynet.ops.dims import flag, fraction, integer, number, pair
+from tinynet.ops.dims import flag, fraction, integer, pair
 from tinynet.ops.dropout import MaskSlice
 from tinynet.ops.local_response_norm import check_constants
-from tinynet.ops.reduction import check_reduction
-from tinynet.ops.targets import array_in
 
 
 def new_parameter(*shape):
@@ -38,6 +39,16 @@ def check_moves(layer, **arguments):
 
 
 class Linear(Module):
+    """The fully connected layer: x @ weight.T + bias.
+
+    Input: (..., C), where C is in_features. Output: (..., K), where K is out_features. Usually (N, C) -> (N, K).
+
+    in_features, out_features: C and K, the numbers of inputs and outputs of the layer.
+    bias: whether there is one.
+
+    Parameters: weight (K, C) and bias (K,), or None. forward raises ValueError if the last axis is not C.
+    """
+
     def __init__(self, in_features, out_features, bias=True):
         for argument, value in (("in_features", in_features), ("out_features", out_features)):
             integer("Linear", argument, value, 1)
@@ -55,6 +66,24 @@ class Linear(Module):
 
 
 class Conv2d(Module):
+    """Correlates every image with every filter (docs/conv2d.md).
+
+    Input: (N, C, H, W), where C is in_channels. Output: (N, K, P, Q), where K is out_channels, with
+    P = (H + 2 * padding - dilation * (R - 1) - 1) // stride + 1, and Q likewise, from W and S.
+
+    in_channels, out_channels: C and K. groups must divide both.
+    kernel_size: (R, S) pixels, or one int for both; so are the next three, (height, width) or one int.
+    stride: pixels from one window to the next.
+    padding: rows and columns of zeros at each edge of the image.
+    dilation: pixels from one weight of a filter to the next; 1 is a filter without gaps.
+    groups: input and output channels are cut into this many equal groups, which do not see each other
+        (2 in AlexNet's conv2, conv4 and conv5: Krizhevsky et al., 2012, section 3.5).
+    bias: whether there is one.
+
+    Parameters: weight (K, C / groups, R, S) and bias (K,), or None. forward raises ValueError if the input does
+    not have C channels or no window fits.
+    """
+
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True
     ):
@@ -85,55 +114,21 @@ class Conv2d(Module):
         )
 
 
-class ReLU(Module):
-    def forward(self, x):
-        return F.relu(x)
-
-
-class LeakyReLU(Module):
-    def __init__(self, negative_slope=0.01):
-        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
-
-    def forward(self, x):
-        return F.leaky_relu(x, self.negative_slope)
-
-    def extra_repr(self):
-        return f"negative_slope={self.negative_slope}"
-
-
-class Sigmoid(Module):
-    def forward(self, x):
-        return F.sigmoid(x)
-
-
-class Tanh(Module):
-    def forward(self, x):
-        return F.tanh(x)
-
-
-class Softmax(Module):
-    def __init__(self, dim):
-        self.dim = integer("Softmax", "dim", dim)
-
-    def forward(self, x):
-        return F.softmax(x, self.dim)
-
-    def extra_repr(self):
-        return f"dim={self.dim}"
-
-
-class LogSoftmax(Module):
-    def __init__(self, dim):
-        self.dim = integer("LogSoftmax", "dim", dim)
-
-    def forward(self, x):
-        return F.log_softmax(x, self.dim)
-
-    def extra_repr(self):
-        return f"dim={self.dim}"
-
-
 class MaxPool2d(Module):
+    """The largest value of each window (docs/max_pool2d.md; Krizhevsky et al., 2012, section 3.4).
+
+    Input: (N, C, H, W). Output: (N, C, P, Q), with P = (H + 2 * padding - dilation * (R - 1) - 1) // stride + 1
+    if ceil_mode is off, and Q likewise, from W and S.
+
+    kernel_size: (R, S) pixels of a window, or one int for both; so are the next, (height, width) or one int.
+    stride: pixels from one window to the next; None: kernel_size, so that windows do not overlap.
+    padding: rows and columns at each edge, at most half the window; they never win.
+    dilation: pixels from one cell of a window to the next.
+    ceil_mode: round P and Q up: keep windows that extend beyond the far edge.
+
+    forward raises ValueError if no window fits.
+    """
+
     def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
         moves = dict(kernel_size=(kernel_size, 1), padding=(padding, 0), dilation=(dilation, 1))
         check_moves("MaxPool2d", **moves, **({} if stride is None else dict(stride=(stride, 1))))
@@ -152,6 +147,20 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
+    """The mean of each window (LeCun et al., 1998, "subsampling").
+
+    Input: (N, C, H, W). Output: (N, C, P, Q), with P = (H + 2 * padding - R) // stride + 1
+    if ceil_mode is off, and Q likewise, from W and S.
+
+    kernel_size: (R, S) pixels of a window, or one int for both; so are the next, (height, width) or one int.
+    stride: pixels from one window to the next; None: kernel_size, so that windows do not overlap.
+    padding: rows and columns at each edge, at most half the window; they are zeros.
+    ceil_mode: round P and Q up: keep windows that extend beyond the far edge.
+    count_include_pad: the zeros of the padding count toward the mean.
+
+    forward raises ValueError if no window fits.
+    """
+
     def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
         moves = dict(kernel_size=(kernel_size, 1), padding=(padding, 0))
         check_moves("AvgPool2d", **moves, **({} if stride is None else dict(stride=(stride, 1))))
@@ -171,6 +180,15 @@ class AvgPool2d(Module):
 
 
 class AdaptiveAvgPool2d(Module):
+    """The means of P x Q windows that cover the image, whatever its size (Lin et al., 2013, for 1 x 1).
+
+    Input: (N, C, H, W). Output: (N, C, P, Q).
+
+    output_size: (P, Q), or one int for both; None for P or Q keeps H or W.
+
+    forward raises ValueError for images without pixels.
+    """
+
     def __init__(self, output_size):
         fill_in("AdaptiveAvgPool2d", output_size, (1, 1))
         self.output_size = output_size
@@ -183,6 +201,18 @@ class AdaptiveAvgPool2d(Module):
 
 
 class LocalResponseNorm(Module):
+    """Damps each channel by the energy of its neighbors at the same pixel (docs/local_response_norm.md).
+
+    Input: (N, C, H, W). Output: the same shape: x / (k + alpha / size * sum of x^2 over the window) ** beta
+    (Krizhevsky et al., 2012, section 3.3, where alpha is not divided by size).
+
+    size: channels in a window, odd: the channel itself in their middle.
+    alpha, beta, k: the constants of the formula. The paper's are 5e-4 (in this form), 0.75 and 2.
+    groups: the channels are cut into this many equal groups, and no window extends beyond its own.
+
+    forward raises ValueError if groups does not divide C.
+    """
+
     def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0, groups=1):
         check_constants("LocalResponseNorm", size, alpha, beta, k, groups)
         self.size, self.alpha, self.beta, self.k, self.groups = size, alpha, beta, k, groups
@@ -195,6 +225,15 @@ class LocalResponseNorm(Module):
 
 
 class Dropout(Module):
+    """In training, sets each value to 0 with probability p and scales the others by 1 / (1 - p) (docs/dropout.md).
+
+    Input: any shape, floating. Output: the same shape. After eval() the output is the input.
+
+    p: from 0 to 1; 0.5 in AlexNet's fc6 and fc7 (Hinton et al., 2012; Krizhevsky et al., 2012, section 4.2).
+
+    The random numbers are those that tinynet.manual_seed seeds, the same on every device.
+    """
+
     first_row = 0  # of a batch that is split over ranks: the number of the first image here (parallel.DataParallel)
 
     def __init__(self, p=0.5):
@@ -208,6 +247,15 @@ class Dropout(Module):
 
 
 class Flatten(Module):
+    """Merges the axes start_dim to end_dim, inclusive, into one.
+
+    Input: (N, d1, d2, ...). Output: (N, d1 * d2 * ...), by default; what stands before a network's first Linear.
+
+    start_dim, end_dim: axes; negative ones count from the last.
+
+    forward raises ValueError if the input lacks an axis, or start_dim comes after end_dim.
+    """
+
     def __init__(self, start_dim=1, end_dim=-1):
         self.start_dim = integer("Flatten", "start_dim", start_dim)
         self.end_dim = integer("Flatten", "end_dim", end_dim)
@@ -220,41 +268,10 @@ class Flatten(Module):
 
 
 class Identity(Module):
+    """Returns its input, to stand where a network has a layer in other variants.
+
+    Input: any shape. Output: the same tensor.
+    """
+
     def forward(self, x):
         return x
-
-
-def check_loss(layer, weight, ignore_index, reduction):
-    if weight is not None:
-        array_in(layer, "weight", weight)
-    integer(layer, "ignore_index", ignore_index)
-    check_reduction(layer, reduction)
-
-
-class CrossEntropyLoss(Module):
-    def __init__(self, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
-        check_loss("CrossEntropyLoss", weight, ignore_index, reduction)
-        fraction("CrossEntropyLoss", "label_smoothing", label_smoothing)
-        self.weight, self.ignore_index = weight, ignore_index
-        self.reduction, self.label_smoothing = reduction, label_smoothing
-
-    def forward(self, input, target):
-        return F.cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
-
-
-class NLLLoss(Module):
-    def __init__(self, weight=None, ignore_index=-100, reduction="mean"):
-        check_loss("NLLLoss", weight, ignore_index, reduction)
-        self.weight, self.ignore_index, self.reduction = weight, ignore_index, reduction
-
-    def forward(self, input, target):
-        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
-
-
-class MSELoss(Module):
-    def __init__(self, reduction="mean"):
-        check_reduction("MSELoss", reduction)
-        self.reduction = reduction
-
-    def forward(self, input, target):
-        return F.mse_loss(input, target, self.reduction)

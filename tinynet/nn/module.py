@@ -22,7 +22,11 @@ from tinynet.in_place import mark_changed
 
 
 class Parameter(Tensor):
-    """A tensor that a module owns and an optimizer updates. data: an array, or a tensor whose array to use."""
+    """A tensor that a module owns and an optimizer updates.
+
+    data: a floating array of any shape, or a tensor whose array to use; it is not copied.
+    requires_grad: False freezes it: backward leaves it out.
+    """
 
     __slots__ = ()
 
@@ -31,11 +35,15 @@ class Parameter(Tensor):
 
 
 class Module:
-    """Base class of all layers and models: define forward, and assign parameters and modules to self."""
+    """Base class of all layers and models: define forward, and assign parameters and modules to self.
+
+    Calling a module runs forward. training: whether train() or eval() came last; at first, True.
+    """
 
     training = True  # read by dropout, set by train() and eval()
 
     def forward(self, *inputs):
+        """From tensors to tensors; a subclass says of which shapes. Raises NotImplementedError if it defines none."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *inputs):
@@ -72,6 +80,7 @@ class Module:
                 yield from value.named_modules(subpath(prefix, name))
 
     def modules(self):
+        """This module and all inside it, without their paths."""
         return (module for _, module in self.named_modules())
 
     def named_parameters(self, prefix=""):
@@ -90,6 +99,7 @@ class Module:
                 yield from value._all_parameters(subpath(prefix, name))
 
     def parameters(self):
+        """All parameters inside, each once, in order of assignment: what an optimizer takes."""
         return (parameter for _, parameter in self.named_parameters())
 
     def named_arrays(self, prefix=""):
@@ -117,11 +127,12 @@ class Module:
         return self.train(False)
 
     def zero_grad(self):
+        """Forget all gradients: backward adds to those that are there."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def to(self, device):
-        """Move all parameters and their gradients to `device`. Returns self.
+        """Move all parameters and their gradients to `device` (`cpu`, `cuda:0`, `emu:0`, ...). Returns self.
 
         The Parameter objects stay the same, so an existing optimizer still holds them, but its state
         (velocity) stays on the old device: make the optimizer after the move.
@@ -191,13 +202,17 @@ class Module:
 
 
 class ModuleList(Module):
-    """A list of modules, named 0, 1, 2, ...: iterate, index, len, append."""
+    """A list of modules, named 0, 1, 2, ...: iterate, index, len, append. It has no forward: its owner calls them.
+
+    modules: any number of modules. Raises TypeError for anything else.
+    """
 
     def __init__(self, modules=()):
         for module in modules:
             self.append(module)
 
     def append(self, module):
+        """Put one more module at the end. Raises TypeError if it is none."""
         if not isinstance(module, Module):
             raise TypeError(f"{type(self).__name__} holds modules, got {type(module).__name__}")
         setattr(self, str(len(self)), module)
@@ -213,12 +228,15 @@ class ModuleList(Module):
 
 
 class Sequential(ModuleList):
-    """Modules that run one after the other: Sequential(first, second, ...)."""
+    """Modules that run one after the other: Sequential(first, second, ...).
+
+    Input: what the first module takes. Output: what the last one returns; with no modules, the input.
+    """
 
     def __init__(self, *modules):
         super().__init__(modules)
 
-    def forward(self, x):
+    def forward(self, x):  # the first module's input -> the last one's output
         for module in self:
             x = module(x)
         return x

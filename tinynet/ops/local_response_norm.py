@@ -116,9 +116,9 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, groups=1):
     """Divide each value by a power of the energy of `size` neighboring channels at the same pixel.
 
     input: (N, C, H, W). size: odd. alpha is divided by size, as in PyTorch; alpha and k must keep
-    s = k + alpha / size * (sum of x^2) positive. groups: the channels are divided into this many equal
-    groups, and no window extends beyond its own (1: as in PyTorch). Returns (N, C, H, W).
-    Raises ValueError if size is even or groups does not divide C.
+    s = k + alpha / size * (sum of x^2) positive. beta: the power of s that x is divided by. groups: the channels are
+    divided into this many equal groups, and no window extends beyond its own (1: as in PyTorch).
+    Returns (N, C, H, W). Raises ValueError if size is even or groups does not divide C.
     """
     check_image("local_response_norm", input)
     check_constants("local_response_norm", size, alpha, beta, k, groups)

@@ -21,7 +21,17 @@ from tinynet.optim.optimizer import Optimizer, zeros_like
 
 
 class Adam(Optimizer):
-    """Arguments are PyTorch's, without amsgrad. Weight decay is added to the gradient."""
+    """Each weight's step is about lr, whatever the size of its gradients (Kingma & Ba, 2015, algorithm 1).
+
+    params: a model's parameters(), of any shapes, or dicts {"params": ..., "lr": ...} with rates of their own.
+    lr: about how far a weight moves in one step.
+    betas: by how much the running means of the gradient and of its square decay per step, each from 0 to below 1.
+    eps: is added to the root of the mean square, so that nothing is divided by 0.
+    weight_decay: times the weight is added to the gradient, so it is scaled like it (AdamW's is not).
+
+    Raises ValueError or TypeError for a number out of range, a wrong type, or no parameters. Arguments are PyTorch's,
+    without amsgrad.
+    """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))

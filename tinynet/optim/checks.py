@@ -4,6 +4,7 @@ A float64 scalar of NumPy would turn float32 products into float64, and a float3
 """
 
 import math
+import sys
 
 import numpy as np
 
@@ -12,7 +13,7 @@ def number(owner, name, value, least=0.0, below=math.inf):
     """A finite number, at least `least` and less than `below`."""
     if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
         raise TypeError(f"{owner}: {name} must be a number, got {value!r}")
-    if not math.isfinite(value):
+    if not abs(value) <= sys.float_info.max:  # math.isfinite fails for integers beyond it
         raise ValueError(f"{owner}: {name} must be finite, got {value!r}")
     if not least <= value < below:
         what = f"{least:g} or more" if below == math.inf else f"at least {least:g} and below {below:g}"

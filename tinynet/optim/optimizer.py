@@ -16,9 +16,10 @@ from tinynet.optim.checks import number
 class Optimizer:
     """Base of all optimizers: define update(parameter, group, state).
 
-    params: tensors, or dicts {"params": tensors, "lr": ..., ...}; defaults: the hyper-parameters of
-    groups that do not say otherwise. Raises ValueError or TypeError for a parameter that comes
-    twice, an unknown name, or a number out of range.
+    params: leaf tensors of any shapes, or dicts {"params": tensors, "lr": ..., ...}.
+    defaults: {name: value}, the hyper-parameters of groups that do not say otherwise.
+
+    Raises ValueError or TypeError for a parameter that comes twice, an unknown name, or a number out of range.
     """
 
     def __init__(self, params, defaults):
@@ -72,6 +73,7 @@ class Optimizer:
                 group[name] = number(type(self).__name__, name, group[name])
 
     def parameters(self):
+        """The parameters of all groups, in order."""
         return [p for group in self.param_groups for p in group["params"]]
 
     def step(self):
@@ -106,9 +108,11 @@ class Optimizer:
         return f"{type(self).__name__}: the gradient of parameter {i} (group {group})"
 
     def update(self, parameter, group, state):
+        """Change parameter.data in place, by parameter.grad, of the same shape. state: the parameter's own dict."""
         raise NotImplementedError
 
     def zero_grad(self):
+        """Forget all gradients: backward adds to those that are there."""
         for p in self.parameters():
             p.grad = None
 

@@ -17,7 +17,7 @@ from tinynet.optim.optimizer import Optimizer
 
 
 class Schedule:
-    """Base class: define factor(t)."""
+    """Base class: define factor(t). optimizer: the one whose rates to change. Raises TypeError if it is none."""
 
     def __init__(self, optimizer):
         self.optimizer, self.t = self.checked(optimizer), 0
@@ -30,6 +30,7 @@ class Schedule:
         return optimizer
 
     def factor(self, t):
+        """What the initial rate is multiplied by after t steps: a number. t: an int from 0 up."""
         raise NotImplementedError
 
     def step(self, metric=None):
@@ -43,6 +44,7 @@ class Schedule:
                 group["lr"] *= now / before
 
     def state_dict(self):
+        """{"t": steps taken, "rates": [each group's rate now]}; it can be written as JSON."""
         return {"t": self.t, "rates": [group["lr"] for group in self.optimizer.param_groups]}
 
     def load_state_dict(self, saved):
@@ -67,7 +69,14 @@ class Schedule:
 
 
 class StepLR(Schedule):
-    """Multiply the rate by gamma every step_size steps."""
+    """Multiply the rate by gamma every step_size steps.
+
+    optimizer: the one whose rates to change; all of its groups.
+    step_size: in calls of step(), that is, in epochs or in batches; at least 1.
+    gamma: the factor, 0 or more.
+
+    Raises ValueError or TypeError for a number out of range or a wrong type.
+    """
 
     def __init__(self, optimizer, step_size, gamma=0.1):
         self.step_size, self.gamma = integer("StepLR", "step_size", step_size, 1), number("StepLR", "gamma", gamma)
@@ -78,7 +87,14 @@ class StepLR(Schedule):
 
 
 class MultiStepLR(Schedule):
-    """Multiply the rate by gamma at each of the milestones."""
+    """Multiply the rate by gamma at each of the milestones.
+
+    optimizer: the one whose rates to change; all of its groups.
+    milestones: a list of integers, in calls of step(); one that comes twice counts twice.
+    gamma: the factor, 0 or more.
+
+    Raises ValueError or TypeError for a number out of range or a wrong type.
+    """
 
     def __init__(self, optimizer, milestones, gamma=0.1):
         if not isinstance(milestones, list | tuple | range):
@@ -92,9 +108,15 @@ class MultiStepLR(Schedule):
 
 
 class CosineAnnealingLR(Schedule):
-    """From the initial rate down to eta_min along half a cosine, in T_max steps (then up again).
+    """From the initial rate down to eta_min along half a cosine, in T_max steps, then up again.
 
-    eta_min is for the first group; the others keep their ratio to it.
+    One descent of Loshchilov & Hutter (2017), equation 5, without its restarts.
+
+    optimizer: the one whose rates to change; all of its groups.
+    T_max: calls of step() from the top to the bottom, at least 1.
+    eta_min: the first group's lowest rate; the others keep their ratio to it.
+
+    Raises ValueError or TypeError for a number out of range or a wrong type.
     """
 
     def __init__(self, optimizer, T_max, eta_min=0.0):
@@ -111,7 +133,16 @@ class CosineAnnealingLR(Schedule):
 
 
 class LinearWarmup(Schedule):
-    """A straight line from start_factor to end_factor, in total_iters steps (PyTorch's LinearLR)."""
+    """A straight line from start_factor to end_factor, in total_iters steps: PyTorch's LinearLR.
+
+    For a rate that would be too large while the weights are still random (Goyal et al., 2017, section 2.2).
+
+    optimizer: the one whose rates to change; all of its groups.
+    start_factor, end_factor: of the initial rate; above 0, and 0 or more; both at most 1.
+    total_iters: the length of the line in calls of step(), at least 1; after it, the factor stays.
+
+    Raises ValueError or TypeError for a number out of range or a wrong type.
+    """
 
     def __init__(self, optimizer, start_factor=1 / 3, end_factor=1.0, total_iters=5):
         start_factor = number("LinearWarmup", "start_factor", start_factor, -math.inf)
@@ -133,10 +164,19 @@ class LinearWarmup(Schedule):
 class ReduceLROnPlateau(Schedule):
     """Multiply the rate by `factor` when a metric has not improved for more than `patience` steps.
 
-    mode: "min" for an error, "max" for an accuracy. threshold: the least improvement that counts, as a
-    fraction of the best so far (threshold_mode="rel") or as a difference ("abs"). cooldown: how many steps
-    after a reduction are not counted as bad. min_lr: the first group's lowest rate; the others keep their
-    ratio to it. eps: a reduction by no more than this is not made. The names are PyTorch's.
+    What was done by hand in 2012, with a factor of 0.1 (Krizhevsky et al., section 5).
+
+    optimizer: the one whose rates to change; all of its groups.
+    mode: "min" for an error, "max" for an accuracy.
+    factor: 0 or more, below 1.
+    patience: how many calls of step() in a row may bring no improvement.
+    threshold: the least improvement that counts, in threshold_mode "rel" as a fraction of the best so far, in
+        threshold_mode "abs" as a difference.
+    cooldown: how many steps after a reduction are not counted as bad.
+    min_lr: the first group's lowest rate; the others keep their ratio to it.
+    eps: a reduction by no more than this is not made.
+
+    Raises ValueError or TypeError for a number out of range or a wrong type. The names are PyTorch's.
     """
 
     def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel",

@@ -25,8 +25,15 @@ from tinynet.optim.optimizer import Optimizer, zeros_like
 class SGD(Optimizer):
     """v <- m * v + (1 - dampening) * (g + wd * w);   w <- w - lr * v.
 
-    The very first v is g + wd * w, not dampened. nesterov: step by g + wd * w + m * v instead of v,
-    which looks ahead to where v is about to lead. Arguments are PyTorch's.
+    params: a model's parameters(), of any shapes, or dicts {"params": ..., "lr": ...} with rates of their own.
+    lr: the learning rate, what v is multiplied by.
+    momentum: m, what is kept of the velocity v per step (Polyak, 1964); with 0 there is no v.
+    dampening: how much less of the gradient enters v; the very first v is g + wd * w, not dampened.
+    weight_decay: wd; times the weight w, it is added to the gradient g.
+    nesterov: step by g + wd * w + m * v instead of v, which looks ahead to where v is about to lead (Sutskever et
+        al., 2013). Needs momentum, and no dampening.
+
+    Raises ValueError or TypeError for a number out of range, a wrong type, or no parameters. Arguments are PyTorch's.
     """
 
     def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False):
@@ -67,7 +74,17 @@ class SGD(Optimizer):
 
 
 class PaperSGD(Optimizer):
-    """v <- m * v - lr * wd * w - lr * g;   w <- w + v.   The learning rate is inside v."""
+    """v <- m * v - lr * wd * w - lr * g;   w <- w + v.   The learning rate is inside v.
+
+    Krizhevsky et al., 2012, section 5; momentum and weight_decay are theirs by default, and their lr began at 0.01.
+
+    params: a model's parameters(), of any shapes, or dicts {"params": ..., "lr": ...} with rates of their own.
+    lr: the learning rate.
+    momentum: m, what is kept of the velocity v per step.
+    weight_decay: wd; times lr and the weight w, it is subtracted from v.
+
+    Raises ValueError or TypeError for a number out of range, a wrong type, or no parameters.
+    """
 
     def __init__(self, params, lr, momentum=0.9, weight_decay=0.0005):
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))

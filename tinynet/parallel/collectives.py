@@ -183,7 +183,7 @@ def broadcast(x, devices):
 
 
 def reduce(xs, device):
-    """The sum of tensors of one shape, one per device, on one `device`. Backward is broadcast's forward."""
+    """The sum of the tensors xs, of one shape, one per device, on one `device`. Backward is broadcast's forward."""
     shapes = [x.shape for x in xs]
     if len(set(shapes)) != 1:
         raise ValueError(f"reduce: all must have one shape, got shapes {shapes}")
@@ -203,7 +203,7 @@ def scatter(x, devices, axis=1):
 
 
 def gather(xs, device, axis=1):
-    """All pieces concatenated along `axis` on one `device`. Backward is scatter's forward."""
+    """All pieces xs concatenated along `axis` on one `device`. Backward is scatter's forward."""
     check_pieces("gather", xs, axis)
     check_devices("gather", [device, *(x.device for x in xs)])
     return Gather(device, axis)(*xs)
@@ -221,10 +221,11 @@ def all_gather(xs, axis=1):
 
 
 def halo(xs, width, axis=1):
-    """Each piece with the nearest `width` entries of the pieces next to it; the two ends have one neighbor.
+    """Each piece with the nearest `width` entries along `axis` of the pieces next to it; both ends have one neighbor.
 
-    For windows that reach past the edge of a piece. Backward sends the cotangents of borrowed entries back to their
-    owner, which adds them. Raises ValueError if a piece is narrower than `width`.
+    xs: the pieces in order, one per device. For windows that reach past the edge of a piece. Backward sends the
+    cotangents of borrowed entries back to their owner, which adds them. Raises ValueError if a piece is narrower than
+    `width`.
     """
     check_pieces("halo", xs, axis)
     check_devices("halo", [x.device for x in xs])
@@ -241,7 +242,7 @@ def check_pieces(op, xs, axis):
 
 
 def check_devices(op, devices):
-    """Raise ValueError unless all devices are of one kind: copies between kinds would go through the host, unseen."""
+    """Raise ValueError, in the name of op, unless all devices are of one kind: other copies go through the host."""
     kinds = {check_device(device).partition(":")[0]: device for device in reversed(devices)}
     if len(kinds) != 1:
         named = " and ".join(reversed(kinds.values())) or "none"

@@ -32,8 +32,9 @@ class DataParallel:
         loss = F.cross_entropy(logits, labels, reduction="sum") / n
         data_parallel.backward(loss)                                 # as loss.backward(), summed over the ranks
 
-    sync: what start() exchanges the counts with (Interrupts.sync, to hear of signals as well). A HybridAlexNet's split
-    parameters keep their own gradients. All ranks must record the same graph, as they do for one model.
+    bucket: bytes of gradients that travel together. sync: what start() exchanges the counts with (Interrupts.sync, to
+    hear of signals as well). A HybridAlexNet's split parameters keep their own gradients. All ranks must record the
+    same graph, as they do for one model.
     """
 
     def __init__(self, model, ranks=None, sync=None, bucket=BUCKET):

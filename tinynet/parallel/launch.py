@@ -77,7 +77,10 @@ def leave(line, code, ranks):
 
 
 def init(parallel=False, timeout=45.0):
-    """The Ranks that this process is one of: those of mpiexec, or a single one. RunError without mpi4py."""
+    """The Ranks that this process is one of: those of mpiexec, or a single one. RunError without mpi4py.
+
+    parallel: as in launch. timeout: seconds that other ranks are waited for.
+    """
     if not parallel and not started_by_mpiexec():
         return Ranks()
     try:
@@ -98,7 +101,10 @@ def launched_rank():
 
 
 def own_devices(lists, ranks):
-    """This rank's devices. lists: `cuda:0,cuda:1/cuda:2,cuda:3`: one list per rank of a machine, or one for all."""
+    """This rank's devices. lists: `cuda:0,cuda:1/cuda:2,cuda:3`: one list per rank of a machine, or one for all.
+
+    ranks: a Ranks. Raises RunError unless there are as many lists as ranks on this machine, or one.
+    """
     each = [part.split(",") for part in lists.split("/")]
     if len(each) == 1:
         return each[0]

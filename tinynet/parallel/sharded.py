@@ -33,7 +33,10 @@ class Sharded(Module):
 
 
 class ShardedDropout(Sharded):
-    """Draws the mask that a single device would draw: one key for the layer, and each part takes its own columns."""
+    """Draws the mask that a single device would draw: one key for the layer, and each part takes its own columns.
+
+    parts: a Dropout for each device.
+    """
 
     def forward(self, xs):
         key = draw_key() if self.training else None
@@ -45,7 +48,7 @@ class ShardedDropout(Sharded):
 
 
 class ShardedNorm(Sharded):
-    """LocalResponseNorm where each `per_group` consecutive devices hold one group of channels.
+    """LocalResponseNorm (parts, one per device) where each `per_group` consecutive devices hold one group of channels.
 
     The windows of the channels at a device's edge reach into its neighbors: it borrows those channels, normalizes
     what it then has, and drops the borrowed ones, whose own windows are cut off.

@@ -51,7 +51,7 @@ def check_sizes(options, devices, saved=None):
             got = "is missing" if array is None else f"has shape {array.shape}, expected {shape}"
             raise CheckpointError(f"{saved.path} belongs to another architecture: {name} {got}")
     if saved:
-        has, says = len(saved.arrays["model"].get("fc8.bias", ())), max(options.outputs, len(saved.info["classes"]))
+        has, says = np.size(saved.arrays["model"].get("fc8.bias", ())), max(options.outputs, len(saved.info["classes"]))
         if has != says:
             what = f"fc8 has {has} outputs, expected {says}"
             raise CheckpointError(f"{saved.path} belongs to another architecture: {what}")

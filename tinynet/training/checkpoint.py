@@ -26,14 +26,17 @@ import safetensors.numpy
 
 from tinynet import __version__, backend
 from tinynet.errors import RunError
-from tinynet.files import replacing
+from tinynet.files import printable, replacing
 from tinynet.parallel import Ranks
 
 FORMAT = 2
 
 
 class CheckpointError(RunError, ValueError):
-    """The file is not a complete checkpoint, or does not fit. One clear line."""
+    """The file is not a complete checkpoint, or does not fit. One clear line, whatever the names in the file."""
+
+    def __init__(self, line):
+        super().__init__(printable(line)[:2000])
 
 
 class Checkpoint:
@@ -173,7 +176,8 @@ class Saved(NamedTuple):
         """
         parts = present(parts)
         model, optimizer = parts.pop("model"), parts.pop("optimizer", None)
-        before = {name: part.state_dict() for name, part in parts.items()}
+        random = backend.generator().bit_generator
+        before, random_before = {name: part.state_dict() for name, part in parts.items()}, random.state
         load = model.load_whole_state_dict if gathers(model) else model.load_state_dict
         bad = [name for name, array in self.arrays["model"].items() if not np.isfinite(array).all()]
         if bad:
@@ -183,9 +187,10 @@ class Saved(NamedTuple):
             for name, part in parts.items():
                 part.load_state_dict(self.state_dict(name))
             if optimizer is not None:
+                random.state = self.states["generator"]
                 load_optimizer(optimizer, load, model, self.arrays.get("optimizer", {}), self.states["optimizer"])
-                backend.generator().bit_generator.state = self.states["generator"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            random.state = random_before
             for name, part in parts.items():
                 part.load_state_dict(before[name])
             why = str(error).replace("\n  ", "; ")
@@ -220,18 +225,19 @@ def load(path):
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             state = read_state(path, metadata)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays = read_arrays(path, file)
     except (safetensors.SafetensorError, OSError, MemoryError) as error:
         raise CheckpointError(f"{path}: truncated, or not a safetensors file ({error})") from error
-    except (TypeError, AttributeError) as error:  # bfloat16, say, which NumPy has not
-        raise CheckpointError(f"{path}: an array of a type that tinynet does not write ({error})") from error
     if state["format"] > 1 and metadata.get("checksum") != checksum(metadata["tinynet"], arrays):
         raise CheckpointError(f"{path} is damaged: its checksum is not that of its content")
     by_part = {"model": {}}
     for name, array in arrays.items():
         part, slash, rest = name.partition("/")
         by_part.setdefault(part if slash else "model", {})[rest or part] = array
-    return (from_format_1 if state["format"] == 1 else Saved)(path, by_part, *parts_and_info(state))
+    try:
+        return from_format_1(path, by_part, state) if state["format"] == 1 else from_format_2(path, by_part, state)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path}: not what tinynet writes into a checkpoint ({error!r})") from error
 
 
 def read_state(path, metadata):
@@ -246,11 +252,21 @@ def read_state(path, metadata):
     return state
 
 
-def parts_and_info(state):
-    return state.get("parts", {}), state.get("info", state)
+def read_arrays(path, file):
+    try:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (TypeError, AttributeError, ValueError) as error:  # bfloat16, which NumPy has not; or sizes beyond int64
+        raise CheckpointError(f"{path}: an array of a type that tinynet does not write, or size ({error})") from error
 
 
-def from_format_1(path, arrays, _, info):
+def from_format_2(path, arrays, state):
+    parts, info = state["parts"], state["info"]
+    if not all(isinstance(x, dict) for x in (info, *parts.values())):
+        raise TypeError("info and the parts must be objects")
+    return Saved(path, arrays, parts, info)
+
+
+def from_format_1(path, arrays, info):
     """Checkpoints of before November 2026: SGD's velocity only, British names, and all else in one dictionary."""
     arrays["optimizer"] = {f"velocity/{name}": array for name, array in arrays.pop("velocity", {}).items()}
     arrays["statistics"] = arrays.pop("extra", {})

@@ -104,7 +104,8 @@ def check_out(out, resume, evaluate):
 
 def resumed_options(options, saved, given):
     """The options stored in a checkpoint, with those changed that may change."""
-    if not {"options", "classes", "files", "threads"} <= saved.info.keys():
+    kinds = {"options": dict, "classes": list, "files": str, "threads": int}
+    if not all(isinstance(saved.info.get(name), kind) for name, kind in kinds.items()):
         raise CheckpointError(f"{saved.path} is a checkpoint, but not of this program")
     stored, fields = saved.info["options"], {field.name: field for field in dataclasses.fields(options)}
     check_stored(saved, stored, fields)
@@ -125,6 +126,8 @@ def check_stored(saved, stored, fields):
         choices = field.metadata["choices"]
         if not isinstance(value, kinds) or (isinstance(value, bool) and field.type is not bool):
             raise CheckpointError(f"{saved.path}: its {name} is {value!r}, expected {field.type.__name__}")
+        if len(str(value)) > 4096:  # no path is longer
+            raise CheckpointError(f"{saved.path}: its {name} has {len(str(value)):,} characters")
         try:
             if choices and value not in choices:
                 raise RunError(f"{flag(name)} must be one of {', '.join(choices)}, got {value}")

@@ -11,6 +11,7 @@ import tinynet
 from tinynet import backend, explain
 from tinynet.errors import RunError
 from tinynet.metrics import MetricsFile, topk_correct
+from tinynet.optim.checks import integer
 
 
 class Progress:
@@ -30,7 +31,7 @@ class Progress:
         return {"step": self.step, "evaluated": self.evaluated}
 
     def load_state_dict(self, state):
-        self.step, self.evaluated = state["step"], state["evaluated"]
+        self.step, self.evaluated = (integer("Progress", name, state[name]) for name in ("step", "evaluated"))
 
     @contextlib.contextmanager
     def writing(self, path):

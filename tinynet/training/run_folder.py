@@ -49,7 +49,7 @@ def make_folder(out, name):
 def write_config(folder, options, **more):
     """config.json: the options, and with which versions the run began (a resumed run keeps them)."""
     versions = {"tinynet": tinynet.__version__, "numpy": np.__version__, "python": platform.python_version()}
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         versions = json.loads((folder / "config.json").read_text(encoding="utf-8"))["versions"]
     config = dataclasses.asdict(options) | {"versions": versions} | more
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
