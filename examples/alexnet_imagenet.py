@@ -21,14 +21,14 @@ import tinynet
 from tinynet import data, explain, optim, parallel, plot, training
 from tinynet import functional as F
 from tinynet.errors import RunError
-from tinynet.models import RECIPES, AlexNet, HybridAlexNet
+from tinynet.models import RECIPES, VARIANTS, AlexNet, HybridAlexNet
 from tinynet.training import option
 
 # --------------------------------------------------------------------------------------- options
 
 
 @dataclass
-class Options:
+class Options(training.RunOptions):
     """What decides a run. The defaults are for photographs; `choose` has those for drawn shapes and the paper's run."""
 
     data: str = option("shapes", "a folder with train/<class>/ and val/<class>/; or shapes (drawn; the default), "
@@ -40,7 +40,6 @@ class Options:
     split_fc8: bool = option(False, "split fc8 over the devices (default: whole on the first)", may_change=True)
     parallel: str = option("data", "what processes of mpiexec split: the batch (default); or the batch in convolutions "
                            "and the units in fully connected layers", choices=["data", "hybrid"], may_change=True)
-    timeout: float = option(45.0, "how long to wait for a silent process", metavar="SECONDS", above=0, may_change=True)
     recipe: str = option("he", "initial weights, biases, LRN, input scale, learning rates", choices=list(RECIPES))
     schedule: str = option("cosine", "how the learning rate falls", choices=["plateau", "step", "cosine"])
     epochs: int = option(40, "how often to train on every image", above=0, may_change=True)
@@ -51,11 +50,10 @@ class Options:
     width: float = option(0.5, "multiply the paper's numbers of channels", above=0)
     image_size: int = option(112, "side of the square crops, in pixels", above=0)
     outputs: int = option(0, "minimum number of outputs; the first are the data's classes", least=0)
-    seed: int = option(1, "of everything random", least=0)
-    workers: int = option(2, "threads that load images", above=0, may_change=True, may_differ=True)
-    strict: bool = option(False, "stop at the first unreadable image", may_change=True)
-    checkpoint_every: int = option(1000, "save every so many steps, too", metavar="STEPS", above=0, may_change=True)
-    stop_after: int = option(0, "save and exit after so many steps in all", metavar="STEPS", least=0, may_change=True)
+    variant: str = option("", "changes to figure 2, to see what they are good for", names=list(VARIANTS))
+    dropout: float = option(0.5, "probability of a zero in fc6 and fc7", least=0, below=1)
+    weight_decay: float = option(0.0005, "of the update rule", least=0)
+    augment: str = option("crops,flips,colors", "how training images vary", names=list(data.AUGMENTATIONS))
 
 
 # Quick is for two cores: half the width, a quarter of the pixels, He's initial weights. Drawn shapes need less still.
@@ -84,6 +82,7 @@ def make_loaders(options, ranks, train, val, side, saved, device):
         statistics = data.Statistics.from_state_dict(saved.state_dict("statistics"))
     else:
         statistics = data.fit_statistics(train, side, options.seed, progress=ranks.rank == 0)
+    crop, transforms = data.augmentation(options.augment, size, statistics.colors)
     normalize = [data.Normalize(statistics.mean, recipe.pixel_std), data.to_chw]
 
     def load(images, *transforms, crops=1, **more):
@@ -92,7 +91,7 @@ def make_loaders(options, ranks, train, val, side, saved, device):
                                side=side, strict=options.strict, empty=prefetcher.empty, **more)
 
     return SimpleNamespace(
-        train=load(train, data.RandomHorizontalFlip(), statistics.colors, crop=data.RandomCrop(size), shuffle=True),
+        train=load(train, *transforms, crop=crop, shuffle=True),
         val={"center crop": load(val, crop=data.CenterCrop(size)), "ten-crop": load(val, data.TenCrop(size), crops=10)},
         plain=data.Compose([data.CenterCrop(size), *normalize]), statistics=statistics, prefetcher=prefetcher,
     )
@@ -105,7 +104,8 @@ def make_model(options, classes, devices, ranks):
     tinynet.manual_seed(options.seed)
     try:
         model = AlexNet(max(classes, options.outputs), devices, width=options.width, image_size=options.image_size,
-                        recipe=RECIPES[options.recipe], split_fc8=options.split_fc8)
+                        recipe=RECIPES[options.recipe], dropout=options.dropout, split_fc8=options.split_fc8,
+                        variant=options.variant)
         hybrid = ranks.world_size > 1 and options.parallel == "hybrid"
         return HybridAlexNet(model, ranks) if hybrid else model
     except (ValueError, RuntimeError) as error:  # an image too small, a device that is not there
@@ -115,7 +115,7 @@ def make_model(options, classes, devices, ranks):
 def make_optimizer(options, model, steps_per_epoch):
     """(optimizer, schedule of epochs, warm-up of steps or None)"""
     lr = options.lr * (options.batch_size / 128 if options.scale_lr else 1)
-    groups = RECIPES[options.recipe].parameter_groups(model, lr, weight_decay=0.0005)
+    groups = RECIPES[options.recipe].parameter_groups(model, lr, options.weight_decay)
     optimizer, epochs = optim.PaperSGD(groups, lr, momentum=0.9), options.epochs
     if options.schedule == "plateau":  # of the validation error, as in the paper
         schedule = optim.ReduceLROnPlateau(optimizer, factor=0.1, patience=4)

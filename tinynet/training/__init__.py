@@ -14,7 +14,7 @@ from tinynet.training.begin import begin, check_images, check_ranks_agree, check
 from tinynet.training.checkpoint import Checkpoint, CheckpointError, load
 from tinynet.training.evaluate import evaluate, result_lines
 from tinynet.training.interrupts import Interrupts
-from tinynet.training.options import option, parse, resumed_options
+from tinynet.training.options import RunOptions, option, parse, resumed_options
 from tinynet.training.out_of_memory import with_batch_size_hint
 from tinynet.training.progress import Progress
 from tinynet.training.run_folder import report_skipped, run_info

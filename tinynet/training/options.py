@@ -11,6 +11,7 @@ between ranks. A checkpoint holds the options of its run.
 import argparse
 import dataclasses
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,14 +21,30 @@ from tinynet.training.checkpoint import CheckpointError
 from tinynet.training.run_folder import check_folder
 
 
-def option(default, help=None, *, above=None, least=None, choices=None, metavar=None, may_change=False,
-           may_differ=False):
-    """A field of an options class. above, least: the range. may_change: on --resume. may_differ: between ranks."""
-    how = dict(help=help, above=above, least=least, choices=choices, metavar=metavar)
+def option(default, help=None, *, above=None, least=None, below=None, choices=None, names=None, metavar=None,
+           may_change=False, may_differ=False):
+    """A field of an options class. above, least, below: the range. may_change: on --resume. may_differ: between ranks.
+
+    names: the value is some of these, separated by commas, or "" for none.
+    """
+    help = f"{help}: {', '.join(names)}" if names else help
+    how = dict(help=help, above=above, least=least, below=below, choices=choices, names=names, metavar=metavar)
     return dataclasses.field(default=default, metadata=how | dict(may_change=may_change, may_differ=may_differ))
 
 
 LARGEST = 10**9  # of any whole number
+
+
+@dataclass
+class RunOptions:
+    """What every run has, whatever it trains."""
+
+    timeout: float = option(45.0, "how long to wait for a silent process", metavar="SECONDS", above=0, may_change=True)
+    seed: int = option(1, "of everything random", least=0)
+    workers: int = option(2, "threads that load images", above=0, may_change=True, may_differ=True)
+    strict: bool = option(False, "stop at the first unreadable image", may_change=True)
+    checkpoint_every: int = option(1000, "save every so many steps, too", metavar="STEPS", above=0, may_change=True)
+    stop_after: int = option(0, "save and exit after so many steps in all", metavar="STEPS", least=0, may_change=True)
 
 
 class Arguments(NamedTuple):
@@ -78,14 +95,18 @@ def flag(name):
 
 
 def check_range(name, value, metadata):
-    above, least = metadata["above"], metadata["least"]
+    above, least, below, names = (metadata[key] for key in ("above", "least", "below", "names"))
     if above is not None and not above < value < math.inf:
         raise RunError(f"{flag(name)} must be more than {above}, got {value}")
     if least is not None and not least <= value < math.inf:
         raise RunError(f"{flag(name)} must be {least} or more, got {value}")
     if isinstance(value, int) and value > LARGEST:
         raise RunError(f"{flag(name)} must be at most {LARGEST:,}, got {value:,}")
-    if value == "":
+    if below is not None and value >= below:
+        raise RunError(f"{flag(name)} must be less than {below}, got {value}")
+    if names and (unknown := [part for part in value.split(",") if value and part not in names]):
+        raise RunError(f"{flag(name)} must be names out of {', '.join(names)}, got {', '.join(unknown)}")
+    if value == "" and not names:
         raise RunError(f"{flag(name)} must not be empty")
 
 
