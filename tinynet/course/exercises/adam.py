@@ -72,6 +72,13 @@ ADAM = PythonExercise(
             "t stays 0 while it is used: count the step first.",
             {COUNT: "pass", LAST: LAST + '\n            state["t"] += 1'},
         ),
+        Twin(
+            "the corrected means are kept for the next step: correct a copy, and keep the means as they are.",
+            {
+                LAST: 'mean /= 1 - b1 ** state["t"]\n            square /= 1 - b2 ** state["t"]\n'
+                "            w -= lr * mean / (xp.sqrt(square) + eps)"
+            },
+        ),
         Twin("t stays 1: count every step.", {COUNT: 'state["t"] = 1'}),
         Twin("eps is inside the root; it is added outside.", {STEP: "step = xp.sqrt(square / root**2 + eps)\n"}),
         Twin("eps is added before the mean of g^2 is corrected.", {STEP: "step = (xp.sqrt(square) + eps) / root\n"}),

@@ -146,6 +146,16 @@ LOCAL_RESPONSE_NORM = layer(
             {SUM: SUM.replace("direct * x / s", "dy * x / s")},
             "Step 3",
         ),
+        Twin(
+            "dy_j is missing inside the sum.",
+            {SUM: SUM.replace("direct", "power(s, -self.beta)")},
+            "Step 3",
+        ),
+        Twin(
+            "the window ends one channel too early: a slice stops before its end, i + size // 2 + 1.",
+            {BOTH: BOTH.replace("        out[:, :-step]", "        if step < size // 2:\n            out[:, :-step]")},
+            "## The formula",
+        ),
         Twin("x_j is missing inside the sum.", {SUM: SUM.replace("direct * x / s", "direct / s")}, "Step 3"),
         Twin("x_i is missing before the sum.", {X: ""}, "Step 4"),
         Twin(
