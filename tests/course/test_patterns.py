@@ -153,7 +153,7 @@ def test_a_known_mistake_for_some_sizes_and_another_for_others():
     verdict = verdict_on("softmax", text)
     assert verdict.certain
     assert verdict.hint.startswith("the sum over p * dp is missing")
-    assert verdict.hint.endswith("(For other sizes something else is wrong, too.)")
+    assert verdict.hint.endswith("(But not for all sizes: there may be something else.)")
 
 
 def test_a_mistake_in_one_result_beside_another_in_the_next():
@@ -169,6 +169,14 @@ def test_two_mistakes_at_once_are_told_apart_by_what_is_simpler():
     assert verdict_on("conv2d", text).hint.startswith("With one image, dw is right up to a factor: it is 2 times")
     text = faulty("conv2d", "Conv2d.forward", "y if y.shape[:2] == (1, 1) else np.sin(y)")
     assert verdict_on("conv2d", text).hint.startswith("y is right with one image and one filter.")
+
+
+def test_what_makes_an_exception_go_away():
+    text = faulty("max_pool2d", "MaxPool2d.backward", "dx if self.windows.padding == (0, 0) else dx[:, :, 99]")
+    verdict = verdict_on("max_pool2d", text)
+    assert verdict.lines[0] == "Right for the usual sizes, wrong with padding=1."
+    assert "IndexError" in verdict.lines[1]
+    assert verdict.hint.startswith("dx is right with padding=0.")
 
 
 def test_what_is_no_array():

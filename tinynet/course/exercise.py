@@ -12,8 +12,8 @@ import numpy as np
 class Twin:
     """A known mistake: the library's own source with `edits`, {old text: new text}, and the hint for whoever made it.
 
-    Each old text must occur exactly once. see: where to read again. It is what a paragraph of the exercise's section
-    begins with in bold, as in "Step 3", or another heading of the page, as in "## By hand".
+    Each old text must occur exactly once. see: where to read again: what a heading of the exercise's page begins with,
+    as in "Step 3" or "By hand"; without it, the exercise's section.
     """
 
     hint: str

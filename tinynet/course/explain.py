@@ -51,7 +51,7 @@ def known_mistake(exercise, part, every, mine, wrong):
     return None
 
 
-ELSE = " (For other sizes something else is wrong, too.)"
+ELSE = " (But not for all sizes: there may be something else.)"
 
 
 @cache

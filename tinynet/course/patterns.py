@@ -51,9 +51,9 @@ class Result:
 def patterns(result, every):
     """Lines about a Result. every: all sizes that are tried, the one that failed first."""
     name, axes = result.name, result.axes
+    if result.pair(every[0]) is None:  # nothing came out
+        return [line for line in [right_when_simpler(result, every[0])] if line]
     pairs = [pair for pair in map(result.pair, every) if pair and pair.expected.size and not pair.right]
-    if not pairs:  # nothing came out
-        return []
     if any(p.received.shape != p.expected.shape for p in pairs):
         return [line for line in [rearranged(name, pairs, axes)] if line]
     if not result.repeats(pairs[0]):

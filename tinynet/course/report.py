@@ -21,11 +21,8 @@ def report(verdict, exercise):
     if verdict.hint:
         hint = f"A known mistake does exactly the same: {verdict.hint}" if verdict.certain else verdict.hint
         lines += ["", *textwrap.wrap(hint, WIDTH)]
-    if verdict.see.startswith("## "):
-        where = f'"{verdict.see[3:]}"'
-    else:
-        where = f'"{exercise.section}"' + (f", {verdict.see}" if verdict.see else "")
-    return [*lines, f"Read{' again' if verdict.state == 'wrong' else ''}: {exercise.page}, {where}."]
+    again = " again" if verdict.state == "wrong" else ""
+    return [*lines, f'Read{again}: {exercise.page}, "{verdict.see or exercise.section}".']
 
 
 def wrap(line):

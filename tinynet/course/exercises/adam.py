@@ -40,8 +40,8 @@ ADAM = PythonExercise(
     week=5,
     minutes=30,
     file="optim/adam.py",
-    page="tinynet/optim/adam.py",
-    section="Adam",
+    page="docs/optimizers.md",
+    section="The steps, one by one",
     holes=("Adam.update",),
     given={
         "Adam.update": [
@@ -65,31 +65,54 @@ ADAM = PythonExercise(
         dict(lr=0.1, b1=0.5, b2=0.5, eps=0.0, weight_decay=0.0),
     ),
     twins=(
-        Twin("both means start at 0 and are not corrected for it.", {RATE: "rate = lr", ROOT: "root = 1"}),
-        Twin("the mean of g is not corrected for its start at 0.", {RATE: "rate = lr"}),
-        Twin("the mean of g^2 is not corrected for its start at 0.", {ROOT: "root = 1"}),
+        Twin("both means start at 0 and are not corrected for it.", {RATE: "rate = lr", ROOT: "root = 1"}, "Step 6"),
+        Twin("the mean of g is not corrected for its start at 0.", {RATE: "rate = lr"}, "Step 6"),
+        Twin("the mean of g^2 is not corrected for its start at 0.", {ROOT: "root = 1"}, "Step 6"),
         Twin(
             "t stays 0 while it is used: count the step first.",
             {COUNT: "pass", LAST: LAST + '\n            state["t"] += 1'},
+            "Step 6",
         ),
-        Twin("t stays 1: count every step.", {COUNT: 'state["t"] = 1'}),
-        Twin("eps is inside the root; it is added outside.", {STEP: "step = xp.sqrt(square / root**2 + eps)\n"}),
-        Twin("eps is added before the mean of g^2 is corrected.", {STEP: "step = (xp.sqrt(square) + eps) / root\n"}),
-        Twin("eps is left out.", {"            step += eps\n": ""}),
-        Twin("the mean of g^2 holds g, not its square.", {SQUARE: "square += (1 - b2) * abs(g)"}),
+        Twin(
+            "the corrected means are kept for the next step: correct a copy, and keep the means as they are.",
+            {
+                LAST: 'mean /= 1 - b1 ** state["t"]\n            square /= 1 - b2 ** state["t"]\n'
+                "            w -= lr * mean / (xp.sqrt(square) + eps)"
+            },
+            "Step 6",
+        ),
+        Twin("t stays 1: count every step.", {COUNT: 'state["t"] = 1'}, "Step 6"),
+        Twin(
+            "eps is inside the root; it is added outside.",
+            {STEP: "step = xp.sqrt(square / root**2 + eps)\n"},
+            "Step 5",
+        ),
+        Twin(
+            "eps is added before the mean of g^2 is corrected.",
+            {STEP: "step = (xp.sqrt(square) + eps) / root\n"},
+            "Step 6",
+        ),
+        Twin("eps is left out.", {"            step += eps\n": ""}, "Step 5"),
+        Twin("the mean of g^2 holds g, not its square.", {SQUARE: "square += (1 - b2) * abs(g)"}, "Step 5"),
         Twin(
             "the root is missing: the step is divided by the mean square itself.",
             {STEP: "step = square / root**2\n            step += eps\n"},
+            "Step 5",
         ),
-        Twin("1 - b1 is missing: the mean of g is too large.", {MEAN: "mean += g"}),
-        Twin("1 - b2 is missing: the mean of g^2 is too large.", {SQUARE: "square += g * g"}),
-        Twin("b1 and b2 are exchanged.", {"(b1, b2) = (": "(b2, b1) = ("}),
-        Twin("the step goes up the slope.", {LAST: "w += rate * mean / step"}),
-        Twin("the step is g / sqrt(...): the mean of g is not used (that is RMSprop).", {LAST: "w -= lr * g / step"}),
-        Twin("weight decay is left out.", {DECAY: ""}),
+        Twin("1 - b1 is missing: the mean of g is too large.", {MEAN: "mean += g"}, "Step 5"),
+        Twin("1 - b2 is missing: the mean of g^2 is too large.", {SQUARE: "square += g * g"}, "Step 5"),
+        Twin("b1 and b2 are exchanged.", {"(b1, b2) = (": "(b2, b1) = ("}, "Step 5"),
+        Twin("the step goes up the slope.", {LAST: "w += rate * mean / step"}, "Step 1"),
+        Twin(
+            "the step is g / sqrt(...): the mean of g is not used (that is RMSprop).",
+            {LAST: "w -= lr * g / step"},
+            "Step 5",
+        ),
+        Twin("weight decay is left out.", {DECAY: ""}, "Step 4"),
         Twin(
             "weight decay bypasses both means: that is AdamW's way.",
             {DECAY: "            w_before = w.copy()\n", LAST: LAST + "\n            w -= lr * wd * w_before"},
+            "Step 4",
         ),
         Twin(
             "the gradient is changed: g += ... writes into parameter.grad.", {DECAY: DECAY.replace("g = g +", "g +=")}

@@ -77,26 +77,33 @@ both halves of the channels, so it holds a part of the gradient of device 1's ha
             "each device keeps the piece of its own cotangent: the others used its piece, too, so all their "
             "cotangents for it are added.",
             {RETURN: "tuple(piece(dy, where) for dy, where in zip(dys, self.slices, strict=True))"},
-            "## Common mistakes",
+            "Common mistakes",
         ),
-        Twin("only device 0's cotangent is split: add up those of all devices first.", {SUM: "piece(dys[0], where)"}),
+        Twin(
+            "only device 0's cotangent is split: add up those of all devices first.",
+            {SUM: "piece(dys[0], where)"},
+            "Step 2",
+        ),
         Twin(
             "the cotangents of the devices are averaged: copying forward is adding backward.",
             {SUM: f"{SUM} / len(dys)"},
+            "Step 1",
         ),
-        Twin("the sum is not split: each device gets its own piece of it.", {SUM: "sum_on(dys, home)"}),
+        Twin("the sum is not split: each device gets its own piece of it.", {SUM: "sum_on(dys, home)"}, "Step 2"),
         Twin(
             "the device's own cotangent is left out of the sum.",
             {
                 RETURN: "tuple(sum(piece(dy, w) for j, dy in enumerate(dys) if j != i or len(dys) == 1) "
                 "for i, w in enumerate(self.slices))"
             },
+            "Step 2",
         ),
         Twin(
             "the pieces come in the wrong order.",
             {
                 RETURN: RETURN.replace("self.slices", "self.slices[::-1]"),
             },
+            "Step 2",
         ),
     ),
 )

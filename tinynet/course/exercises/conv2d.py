@@ -42,7 +42,6 @@ ASSIGN = """            for r in range(R):
                     of_all = padded[..., h :: geometry.stride[0], v :: geometry.stride[1]][..., :P, :Q]
                     of_all[...] = dcols[:, r, s].swapaxes(0, 1)
 """
-STEP_1, STEP_2 = "Input gradient, step 1: the columns", "Input gradient, step 2: col2im"
 
 CONV2D = layer(
     call,
@@ -132,11 +131,11 @@ CONV2D = layer(
         },
     ),
     twins=(
-        Twin("the bias is not added.", {BIAS: "b = 0"}, "## The formula"),
+        Twin("the bias is not added.", {BIAS: "b = 0"}, "The formula"),
         Twin(
             "the filter is flipped. That is the convolution of mathematics; here it is correlation: not flipped.",
             {FILTERS: "w = w[..., ::-1, ::-1].reshape(G, K // G, -1)"},
-            "## The formula",
+            "The formula",
         ),
         Twin(
             "reshape cannot exchange axes: w @ cols is (K, N*P*Q), so bring n before k by a transpose.",
@@ -144,62 +143,62 @@ CONV2D = layer(
                 "product.reshape(K, j - i, P, Q).swapaxes(0, 1)": "product.reshape(j - i, K, P, Q)",
                 "step = max(1, COLUMNS // columns_per_image)": "step = stop - start or 1",
             },
-            "## im2col: every window becomes a column",
+            "im2col: every window becomes a column",
         ),
         Twin(
             "db is summed over the batch only: a filter's bias is used at every position, too.",
             {DB: "dy.sum(0)"},
-            "Bias",
+            "Step 1",
         ),
         Twin(
             "db is summed over the positions only: a filter's bias is used in every image, too.",
             {DB: "dy.sum((2, 3))"},
-            "Bias",
+            "Step 1",
         ),
-        Twin("db comes from the first image only.", {DB: "dy[:1].sum((0, 2, 3))"}, "Bias"),
-        Twin("db is a mean, and should be a sum.", {DB: "dy.mean((0, 2, 3))"}, "Bias"),
-        Twin("db is divided by N: the mean over a batch is the loss's business.", {DB: f"{DB} / len(dy)"}, "Bias"),
+        Twin("db comes from the first image only.", {DB: "dy[:1].sum((0, 2, 3))"}, "Step 1"),
+        Twin("db is a mean, and should be a sum.", {DB: "dy.mean((0, 2, 3))"}, "Step 1"),
+        Twin("db is divided by N: the mean over a batch is the loss's business.", {DB: f"{DB} / len(dy)"}, "Step 1"),
         Twin(
             "dw is that of the last image: add up those of all images (`+=`, not `=`).",
             {IMAGES: "    dy, x = dy[-1:], x[-1:]\n" + IMAGES},
-            "Filter gradient",
+            "Step 2",
         ),
         Twin(
             "dw is that of the first image: add up those of all images.",
             {IMAGES: "    dy, x = dy[:1], x[:1]\n" + IMAGES},
-            "Filter gradient",
+            "Step 2",
         ),
-        Twin("dw is divided by N: a sum over the images, not a mean.", {DW: f"{DW} / N"}, "Filter gradient"),
+        Twin("dw is divided by N: a sum over the images, not a mean.", {DW: f"{DW} / N"}, "Step 2"),
         Twin(
             "dw is flipped: filter row r met the pixel r rows below the window's start.",
             {DW: f"{DW}[..., ::-1, ::-1].copy()"},
-            "Filter gradient",
+            "Step 2",
         ),
         Twin(
             "reshape cannot exchange axes: cols @ dy.T is (C*R*S, K), the transpose of dw.",
             {DW: "return sums.sum(0).reshape(w_shape)"},
-            "Filter gradient",
+            "Step 2",
         ),
-        Twin("dw has the wrong sign.", {DW: DW.replace("return ", "return -")}, "Filter gradient"),
+        Twin("dw has the wrong sign.", {DW: DW.replace("return ", "return -")}, "Step 2"),
         Twin(
             "in col2im `=` stands for `+=`: a pixel in several windows gets the sum of what comes back.",
             BY_COLUMNS | {COL2IM: ASSIGN},
-            STEP_2,
+            "Step 4",
         ),
         Twin(
             "the border is cut off at the wrong side: dx starts at row `top` and column `left`.",
             BY_COLUMNS | {"padded[..., top : top + H, left : left + W]": "padded[..., :H, :W]"},
-            STEP_2,
+            "Step 4",
         ),
         Twin(
             "reshape cannot exchange axes: dcols = w.T @ dy needs the transpose of w.",
             BY_COLUMNS | {"w_t = w.reshape(G, K // G, -1).swapaxes(1, 2)": "w_t = w.reshape(G, -1, K // G)"},
-            STEP_1,
+            "Step 3",
         ),
         Twin(
             "the filter is flipped before col2im: flipped filters are for the second way, by correlation.",
             BY_COLUMNS | {"w_t = w.reshape(": "w_t = w[..., ::-1, ::-1].reshape("},
-            STEP_1,
+            "Step 3",
         ),
         Twin(
             "dx is by correlation, but the filters are not turned by 180 degrees.",
@@ -207,17 +206,17 @@ CONV2D = layer(
                 "if rotated and K * H * W <= C * P * Q:": "if rotated:",
                 "w = w[..., ::-1, ::-1].reshape(G": "w = w.reshape(G",
             },
-            "A second way, with stride 1",
+            "Step 5",
         ),
         Twin(
             "dx has the wrong sign.",
             {"dx = input_gradient(dy, w, x.shape": "dx = -input_gradient(dy, w, x.shape"},
-            STEP_1,
+            "Step 3",
         ),
         Twin(
             "without a bias there are two inputs, so backward returns two cotangents.",
             {"if len(needs) == 2:": "if False:", "(0,)) if needs[2] else None": "(0,))"},
-            "Bias",
+            "Step 1",
         ),
     ),
 )

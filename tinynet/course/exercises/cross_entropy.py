@@ -83,23 +83,23 @@ CROSS_ENTROPY = layer(
     loops=loops,
     axes={"dx": "NC"},
     simpler=(
+        Simpler("the sum of the losses", dict(reduction="sum"), "dl is each loss's cotangent, or one number for all."),
         Simpler("one image", dict(N=1), "For a batch the mean divides by N: dl is 1 / N."),
         Simpler("scores near 0", dict(scale=1), "Take the logarithm of softmax in one step: log_probabilities does."),
         Simpler("no label smoothing", dict(smoothing=0.0), "q_smooth is the smoothing's part of q."),
         Simpler("all classes of one weight", dict(weights=0), "q_true holds the weights, and q need not sum to 1."),
         Simpler("no ignored target", dict(ignored=0), "q_true is 0 where a target is ignored."),
-        Simpler("the sum of the losses", dict(reduction="sum"), "dl is each loss's cotangent, or one number for all."),
     ),
     hand=Hand(
         {"x": np.log([[1.0, 2, 5]]), "target": np.array([1])},
         {"y": math.log(4)},
     ),
     twins=(
-        Twin("the loss is -log p, and its sign is lost.", {LOSSES: LOSSES.replace("-q", "q")}, "## The formulas"),
+        Twin("the loss is -log p, and its sign is lost.", {LOSSES: LOSSES.replace("-q", "q")}, "The formulas"),
         Twin(
             "softmax first and the logarithm after it: p can round to 0. log_probabilities does both in one step.",
             {LOG_P: "log_p = np.log(probabilities(self.without_ignored(x), axis=1))"},
-            "## Why one step is better than two",
+            "Why one step is better than two",
         ),
         Twin(
             "the loss is -p of the true class; its logarithm is missing.",
@@ -108,22 +108,22 @@ CROSS_ENTROPY = layer(
                 .replace("probabilities =", "log_p =")
                 .replace("probabilitiesrobabilities", "probabilities")
             },
-            "## The formulas",
+            "The formulas",
         ),
         Twin(
             "the loss is minus the score of the true class; log S is missing.",
             {LOG_P: "log_p = self.without_ignored(x)"},
-            "Step 1",
+            "Step 5",
         ),
         Twin(
             "softmax runs over the images, not over the classes.",
             {LOG_P: LOG_P.replace("axis=1", "axis=0")},
-            "## The formulas",
+            "The formulas",
         ),
         Twin(
             "label smoothing is left out of the loss.",
             {"losses -= pairwise_sum(q_smooth * log_p, (1,))": "pass"},
-            "## Check yourself",
+            "Check yourself",
         ),
         Twin(
             "1/N is missing: the mean's dl multiplies everything.",
@@ -132,19 +132,19 @@ CROSS_ENTROPY = layer(
                 MINUS_Q: MINUS_Q.replace(" * dl", ""),
                 "q_smooth * (dl[:, None] if dl.ndim else dl)": "q_smooth",
             },
-            "Step 2",
+            "Step 6",
         ),
         Twin(
             "p is multiplied by dl, but what is subtracted from it is not.",
             {MINUS_Q: MINUS_Q.replace(" * dl", "")},
-            "Step 2",
+            "Step 6",
         ),
-        Twin("- [c = t] is missing: the slope of -x_t.", {MINUS_Q: "pass"}, "Step 1"),
-        Twin("the slope of log S is missing: only the true class gets a gradient.", {TOTAL: "dx *= 0"}, "Step 2"),
+        Twin("- [c = t] is missing: the slope of -x_t.", {MINUS_Q: "pass"}, "Step 5"),
+        Twin("the slope of log S is missing: only the true class gets a gradient.", {TOTAL: "dx *= 0"}, "Step 6"),
         Twin(
-            "p - [c = t], with p the scores: softmax is missing.", {P: "dx = self.without_ignored(x).copy()"}, "Step 2"
+            "p - [c = t], with p the scores: softmax is missing.", {P: "dx = self.without_ignored(x).copy()"}, "Step 6"
         ),
-        Twin("p is e^x, not divided by its sum.", {P: "dx = np.exp(self.without_ignored(x))"}, "Step 2"),
+        Twin("p is e^x, not divided by its sum.", {P: "dx = np.exp(self.without_ignored(x))"}, "Step 6"),
         Twin(
             "the sign is wrong: [c = t] - p in place of p - [c = t].",
             {
@@ -152,26 +152,26 @@ CROSS_ENTROPY = layer(
                 MINUS_Q: MINUS_Q.replace("-=", "+="),
                 "dx -= q_smooth": "dx += q_smooth",
             },
-            "Step 2",
+            "Step 6",
         ),
         Twin(
             "1 is subtracted from every class, not from the true one only.",
             {MINUS_Q: "dx -= (q_true * dl)[:, None]"},
-            "Step 1",
+            "Step 5",
         ),
-        Twin("softmax runs over the images, not over the classes.", {P: P.replace("axis=1", "axis=0")}, "Step 2"),
+        Twin("softmax runs over the images, not over the classes.", {P: P.replace("axis=1", "axis=0")}, "Step 6"),
         Twin(
             "label smoothing is left out of the gradient.",
             {
                 "dx -= q_smooth * (dl[:, None] if dl.ndim else dl)": "pass",
                 SUM_OF_Q: "total = q_true",
             },
-            "## Check yourself",
+            "Check yourself",
         ),
         Twin(
             "p is multiplied by 1, not by the sum of q: with class weights q does not sum to 1.",
             {SUM_OF_Q: "total = np.ones_like(q_true)"},
-            "## Check yourself",
+            "Check yourself",
         ),
     ),
 )

@@ -64,33 +64,33 @@ DROPOUT = layer(
         Twin(
             "what is kept is not scaled up by 1 / (1 - p): the next layer sees too little on average.",
             {SCALE: "pass"},
-            "## The formula",
+            "The formula",
         ),
         Twin(
             "what is kept is multiplied by 1 - p, and should be divided by it.",
             {SCALE: "y *= 1 - self.p"},
-            "## Two ways to scale",
+            "Two ways to scale",
         ),
         Twin(
-            "what is kept is divided by p, the probability of dropping.", {SCALE: "y /= self.p"}, "## Two ways to scale"
+            "what is kept is divided by p, the probability of dropping.", {SCALE: "y /= self.p"}, "Two ways to scale"
         ),
         Twin(
             "p is taken for the probability of keeping.",
             {MASK: MASK.replace(">=", "<"), SCALE: "y /= self.p"},
-            "## Two ways to scale",
+            "Two ways to scale",
         ),
         Twin(
-            "the mask is inverted: what should be dropped is kept.", {MASK: MASK.replace(">=", "<")}, "## The formula"
+            "the mask is inverted: what should be dropped is kept.", {MASK: MASK.replace(">=", "<")}, "The formula"
         ),
         Twin(
             "1 / (1 - p) is a division by 0 at p = 1.",
             {SCALE: "y *= np.float64(1) / (1 - self.p)", "import math\n": "import math\n\nimport numpy as np\n"},
-            "## The formula",
+            "The formula",
         ),
         Twin(
             "all rows have the same mask: each image needs its own.",
             {MASK: MASK.replace("x.shape,", "(1, *x.shape[1:]),")},
-            "## Common mistakes",
+            "Common mistakes",
         ),
         Twin("dx is dy: where an element was dropped no gradient comes back.", {BACK: "return dy"}, "Step 2"),
         Twin("dx is masked, but not scaled.", {BACK: "return self.masked(dy) * (1 - self.p)"}, "Step 2"),

@@ -111,7 +111,7 @@ GRAPH = PythonExercise(
     minutes=60,
     file="backpropagation.py",
     page="docs/autograd.md",
-    section="The order of the walk, and why gradients add",
+    section="Step 4: the order of the walk, and why gradients add",
     holes=("topological_order", "accumulate"),
     hide={
         "    A depth-first walk with its own stack: a chain of 100,000 operations would not survive\n"

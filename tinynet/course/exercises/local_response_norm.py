@@ -82,31 +82,31 @@ LOCAL_RESPONSE_NORM = layer(
     ),
     twins=(
         Twin(
-            "y is multiplied by s^beta, and should be divided by it.", {Y: Y.replace("-self", "self")}, "## The formula"
+            "y is multiplied by s^beta, and should be divided by it.", {Y: Y.replace("-self", "self")}, "The formula"
         ),
         Twin(
-            "y is divided by s itself: the power beta is missing.", {Y: "return x / self.energy(x)"}, "## The formula"
+            "y is divided by s itself: the power beta is missing.", {Y: "return x / self.energy(x)"}, "The formula"
         ),
-        Twin("alpha is not divided by size.", {"s *= self.alpha / self.size": "s *= self.alpha"}, "## The formula"),
-        Twin("k is missing in s.", {"        s += self.k\n": ""}, "## The formula"),
-        Twin("s adds x, not its square.", {ENERGY: "s = window_sum(x, self.size)"}, "## The formula"),
+        Twin("alpha is not divided by size.", {"s *= self.alpha / self.size": "s *= self.alpha"}, "The formula"),
+        Twin("k is missing in s.", {"        s += self.k\n": ""}, "The formula"),
+        Twin("s adds x, not its square.", {ENERGY: "s = window_sum(x, self.size)"}, "The formula"),
         Twin(
-            "s holds the channel's own energy only: its neighbors are missing.", {ENERGY: "s = x * x"}, "## The formula"
+            "s holds the channel's own energy only: its neighbors are missing.", {ENERGY: "s = x * x"}, "The formula"
         ),
         Twin(
             "the window is one too wide on each side: |i - j| <= size // 2.",
             {LOOP: LOOP.replace("size // 2", "size // 2 + 1")},
-            "## The formula",
+            "The formula",
         ),
         Twin(
             "the window is one too narrow on each side: |i - j| <= size // 2.",
             {LOOP: LOOP.replace("size // 2", "size // 2 - 1")},
-            "## The formula",
+            "The formula",
         ),
         Twin(
             "the window reaches `size` channels to each side: it has size channels in all.",
             {LOOP: LOOP.replace("size // 2", "size")},
-            "## The formula",
+            "The formula",
         ),
         Twin(
             "the window wraps around: channel 0 has no left neighbor.",
@@ -114,10 +114,10 @@ LOCAL_RESPONSE_NORM = layer(
                 LOOP: "for step in range(1, size // 2 + 1):",
                 BOTH: "        out += np.roll(a, step, 1)\n        out += np.roll(a, -step, 1)\n",
             },
-            "## Common mistakes",
+            "Common mistakes",
         ),
         Twin(
-            "the window reaches to one side only.", {BOTH: "        out[:, step:] += a[:, :-step]\n"}, "## The formula"
+            "the window reaches to one side only.", {BOTH: "        out[:, step:] += a[:, :-step]\n"}, "The formula"
         ),
         Twin(
             "the second path is missing: x_i also changes every s_j whose window contains i.",
@@ -145,6 +145,16 @@ LOCAL_RESPONSE_NORM = layer(
             "the second path has s^(-1) for s^(-beta - 1).",
             {SUM: SUM.replace("direct * x / s", "dy * x / s")},
             "Step 3",
+        ),
+        Twin(
+            "dy_j is missing inside the sum.",
+            {SUM: SUM.replace("direct", "power(s, -self.beta)")},
+            "Step 3",
+        ),
+        Twin(
+            "the window ends one channel too early: a slice stops before its end, i + size // 2 + 1.",
+            {BOTH: BOTH.replace("        out[:, :-step]", "        if step < size // 2:\n            out[:, :-step]")},
+            "The formula",
         ),
         Twin("x_j is missing inside the sum.", {SUM: SUM.replace("direct * x / s", "direct / s")}, "Step 3"),
         Twin("x_i is missing before the sum.", {X: ""}, "Step 4"),

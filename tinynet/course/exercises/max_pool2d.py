@@ -133,7 +133,7 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
         Twin(
             "the padding is 0, and wins over negative pixels: it counts as minus infinity.",
             {"windows.border(x.shape[2:]), -np.inf)": "windows.border(x.shape[2:]), 0)"},
-            "## Common mistakes",
+            "Common mistakes",
         ),
         Twin(
             "y holds the smallest value of each window.",
@@ -141,15 +141,15 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
                 "np.maximum(best, values[here], out=best if i > 1 else None)": "np.minimum(best, values[here])",
                 "better = values[here] > best": "better = values[here] < best",
             },
-            "## The formula",
+            "The formula",
         ),
         Twin(
             "the last of tied pixels wins; it should be the first in row-major order (> and not >=).",
             {"better = values[here] > best": "better = values[here] >= best"},
-            "## Common mistakes",
+            "Common mistakes",
         ),
         Twin(
-            "every tied pixel gets dy: one pixel wins, the first in row-major order.", EVERY_TIE, "## Common mistakes"
+            "every tied pixel gets dy: one pixel wins, the first in row-major order.", EVERY_TIE, "Common mistakes"
         ),
         Twin("every pixel of a window gets an equal part of dy: that is average pooling.", SHARED, "Step 1"),
         Twin(
@@ -179,7 +179,7 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
             {
                 "r, s = np.indices(windows.kernel)": "s, r = np.indices(windows.kernel[::-1])",
             },
-            "## By hand",
+            "By hand",
         ),
     ),
 )

@@ -39,8 +39,8 @@ SGD = PythonExercise(
     week=5,
     minutes=30,
     file="optim/sgd.py",
-    page="tinynet/optim/sgd.py",
-    section="Stochastic gradient descent with momentum",
+    page="docs/optimizers.md",
+    section="The steps, one by one",
     holes=("SGD.update",),
     removed=("PaperSGD",),
     given={
@@ -74,19 +74,22 @@ SGD = PythonExercise(
         dict(lr=0.1, momentum=0.9, weight_decay=0.0),
     ),
     twins=(
-        Twin("momentum is left out: v is not used.", {STEP: "w -= lr * g"}),
+        Twin("momentum is left out: v is not used.", {STEP: "w -= lr * g"}, "Step 2"),
         Twin(
             "v does not live from one step to the next: keep it in state, and add g to m * v instead of replacing it.",
             {NEW: "if m:"},
+            "Step 2",
         ),
-        Twin("v goes up the slope: w <- w - lr * v.", {STEP: "w += lr * (g + m * v if nesterov else v)"}),
+        Twin("v goes up the slope: w <- w - lr * v.", {STEP: "w += lr * (g + m * v if nesterov else v)"}, "Step 1"),
         Twin(
             "v is a running mean, m * v + (1 - m) * g: that is Adam's; here g has factor 1.",
             {MOMENTUM: MOMENTUM.replace("else g", "else (1 - m) * g")},
+            "Step 2",
         ),
         Twin(
             "v <- v + g: m does not multiply the old v, which never fades.",
             {MOMENTUM: MOMENTUM.replace("v *= m", "pass")},
+            "Step 2",
         ),
         Twin(
             "m multiplies g, too: only the old v fades.",
@@ -95,11 +98,13 @@ SGD = PythonExercise(
                     "v += (1 - dampening) * g if dampening else g", "v *= m"
                 )
             },
+            "Step 2",
         ),
-        Twin("weight decay is left out.", {DECAY: "            v *= m", "(g + wd * w if wd else g)": "g"}),
+        Twin("weight decay is left out.", {DECAY: "            v *= m", "(g + wd * w if wd else g)": "g"}, "Step 4"),
         Twin(
             "weight decay has the wrong sign: it pulls w to 0.",
             {DECAY: DECAY.replace("g + wd", "g - wd"), "(g + wd * w if wd else g)": "(g - wd * w)"},
+            "Step 4",
         ),
         Twin(
             "weight decay bypasses v (that is AdamW's way): here it is a part of the gradient.",
@@ -107,18 +112,21 @@ SGD = PythonExercise(
                 DECAY: "            w_before = w.copy()\n            v *= m",
                 STEP: f"{STEP}\n            w -= lr * wd * w_before",
             },
+            "Step 4",
         ),
         Twin(
             "lr is inside v: that is PaperSGD's form, and differs once lr changes.",
             {MOMENTUM: MOMENTUM.replace("else g", "else lr * g"), STEP: "w -= v"},
+            "Step 3",
         ),
         Twin(
             "the old v is used for the step: first v, then w.",
             {VELOCITY: f"            old = v.copy()\n{MOMENTUM}\n            w -= lr * old"},
+            "Step 2",
         ),
         Twin("dampening is left out.", {"v += (1 - dampening) * g if dampening else g": "v += g"}),
         Twin("the first v is dampened, too.", {' if "velocity" in state else 0': ""}),
-        Twin("nesterov is left out.", {STEP: "w -= lr * v"}),
+        Twin("nesterov is left out.", {STEP: "w -= lr * v"}, "Step 2"),
         Twin(
             "w is not changed in place: parameter.data has to stay the same array.",
             {NEW: f"parameter.data = parameter.data.copy()\n        {NEW}"},

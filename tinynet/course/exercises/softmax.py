@@ -60,25 +60,25 @@ SOFTMAX = layer(
         Twin(
             "e^x overflows for large scores: subtract the largest score of each row first, which changes nothing else.",
             {SHIFT: "y = x.copy()"},
-            "## Why one step is better than two",
+            "Why one step is better than two",
         ),
         Twin(
             "the largest of all scores is subtracted: rows with small scores become 0 / 0. Take each row's own.",
             {SHIFT: "y = x - x.max()"},
-            "## Why one step is better than two",
+            "Why one step is better than two",
         ),
         Twin(
             "y is divided by the sum over all rows, not by each row's own.",
             {NORMALIZE: "y /= y.sum()"},
-            "## The formulas",
+            "The formulas",
         ),
         Twin(
-            "y is summed along the other axis.", {NORMALIZE: "y /= y.sum(1 - axis, keepdims=True)"}, "## The formulas"
+            "y is summed along the other axis.", {NORMALIZE: "y /= y.sum(1 - axis, keepdims=True)"}, "The formulas"
         ),
         Twin(
-            "y is not divided by the sum: the probabilities of a row sum to 1.", {NORMALIZE: "pass"}, "## The formulas"
+            "y is not divided by the sum: the probabilities of a row sum to 1.", {NORMALIZE: "pass"}, "The formulas"
         ),
-        Twin("the axis is always 1: use the argument.", {NORMALIZE: "y /= y.sum(1, keepdims=True)"}, "## The formulas"),
+        Twin("the axis is always 1: use the argument.", {NORMALIZE: "y /= y.sum(1, keepdims=True)"}, "The formulas"),
         Twin(
             "the sum over p * dp is missing: p_j depends on every x, through the sum.", {DX: "dx = dy * y\n"}, "Step 2"
         ),
@@ -96,21 +96,21 @@ SOFTMAX = layer(
             "Step 3",
         ),
         Twin("the sum is added; it is subtracted.", {f"dy - {SUM}": f"dy + {SUM}"}, "Step 2"),
-        Twin("the sum runs over all rows; each row has its own.", {SUM: "(dy * y).sum()"}, "Matrix form"),
+        Twin("the sum runs over all rows; each row has its own.", {SUM: "(dy * y).sum()"}, "Step 4"),
         Twin(
             "the sum needs keepdims=True: (N,) does not broadcast against (N, C).",
             {SUM: "(dy * y).sum(self.axis)"},
-            "Matrix form",
+            "Step 4",
         ),
         Twin(
             "the sum in backward runs along axis 1 always: use self.axis.",
             {SUM: "(dy * y).sum(1, keepdims=True)"},
-            "Matrix form",
+            "Step 4",
         ),
         Twin(
             "x is saved and used for p: backward needs the probabilities.",
             {"self.save(y)": "self.save(x)"},
-            "## What is saved, and why",
+            "What is saved, and why",
         ),
         Twin(
             "dy is written to, and others may need it: make a new array.",
