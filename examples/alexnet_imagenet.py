@@ -20,6 +20,7 @@ from types import SimpleNamespace
 import tinynet
 from tinynet import data, explain, optim, parallel, plot, training
 from tinynet import functional as F
+from tinynet.data import AUGMENTATIONS
 from tinynet.errors import RunError
 from tinynet.models import RECIPES, VARIANTS, AlexNet, HybridAlexNet
 from tinynet.training import option
@@ -53,7 +54,7 @@ class Options(training.RunOptions):
     variant: str = option("", "changes to figure 2, to see what they are good for", names=list(VARIANTS))
     dropout: float = option(0.5, "probability of a zero in fc6 and fc7", least=0, below=1)
     weight_decay: float = option(0.0005, "of the update rule", least=0)
-    augment: str = option("crops,flips,colors", "how training images vary", names=list(data.AUGMENTATIONS))
+    augment: str = option("crops,flips,colors", "how training images vary", names=list(AUGMENTATIONS))
 
 
 # Quick is for two cores: half the width, a quarter of the pixels, He's initial weights. Drawn shapes need less still.
@@ -106,8 +107,7 @@ def make_model(options, classes, devices, ranks):
         model = AlexNet(max(classes, options.outputs), devices, width=options.width, image_size=options.image_size,
                         recipe=RECIPES[options.recipe], dropout=options.dropout, split_fc8=options.split_fc8,
                         variant=options.variant)
-        hybrid = ranks.world_size > 1 and options.parallel == "hybrid"
-        return HybridAlexNet(model, ranks) if hybrid else model
+        return HybridAlexNet(model, ranks) if ranks.world_size > 1 and options.parallel == "hybrid" else model
     except (ValueError, RuntimeError) as error:  # an image too small, a device that is not there
         raise RunError(str(error)) from error
 

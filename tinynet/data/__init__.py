@@ -4,6 +4,7 @@ arguments   checks of arguments, for all of the others
 images      an image file of any kind to RGB pixels, the shorter side to 256, the central square
 folder      data sets: ImageFolder, ArrayImages, Cached
 transforms  random crop, flip, mean subtraction, PCA color noise, ten-crop
+augmentation  which of these vary the training images
 statistics  the mean image and the color noise, fitted on a training set
 loader      batches made by threads, the same whatever the timing
 prefetcher  copies to a GPU while it computes
@@ -15,6 +16,7 @@ prepare     python -m tinynet.data.prepare: converts ImageNet, or any tree, to 2
 """
 
 # ruff: noqa: I001 (one name per line would be longer than the rest)
+from tinynet.data.augmentation import AUGMENTATIONS, RandomContrast, RandomRotation, augmentation
 from tinynet.data.cifar10 import cifar10
 from tinynet.data.download import download, imagenette
 from tinynet.data.errors import DataError, ImageError
@@ -31,8 +33,10 @@ from tinynet.data.transforms import (
 from tinynet.files import cache_folder
 
 __all__ = [
-    "ArrayImages", "Cached", "CenterCrop", "Compose", "DataError", "DataLoader", "ImageError", "ImageFolder",
-    "Normalize", "PCAColor", "Prefetcher", "RandomCrop", "RandomHorizontalFlip", "Statistics", "TenCrop",
+    "AUGMENTATIONS", "ArrayImages", "Cached", "CenterCrop", "Compose", "DataError", "DataLoader", "ImageError",
+    "ImageFolder",
+    "Normalize", "PCAColor", "Prefetcher", "RandomContrast", "RandomCrop", "RandomHorizontalFlip", "RandomRotation",
+    "Statistics", "TenCrop", "augmentation",
     "cache_folder", "check_name", "cifar10", "decode", "download", "fit_statistics", "imagenette", "mean_image",
     "open_images", "shapes", "ten_crop", "to_chw",
 ]

@@ -20,7 +20,8 @@ from tinynet.training.progress import Progress
 from tinynet.training.run_folder import report_skipped, run_info
 
 __all__ = [
-    "Checkpoint", "CheckpointError", "Interrupts", "Progress", "begin", "check_images", "check_ranks_agree",
+    "Checkpoint", "CheckpointError", "Interrupts", "Progress", "RunOptions", "begin", "check_images",
+    "check_ranks_agree",
     "check_sizes", "evaluate", "load", "option", "parse", "report_skipped", "result_lines", "resumed_options",
     "run_info", "set_up_process", "with_batch_size_hint",
 ]
