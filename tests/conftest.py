@@ -1,8 +1,9 @@
-"""Fixtures that all tests share: devices, the PyTorch oracle, a seeded generator."""
+"""Fixtures that all tests share: devices, the PyTorch oracle, a browser, a seeded generator."""
 
 import numpy as np
 import pytest
 
+from browser import Browser, chromium
 from tinynet import backend
 from tinynet.emulator import compiler
 
@@ -46,6 +47,23 @@ def torch(request):
         pytest.skip("PyTorch is not installed: pip install torch==2.13.0")
     torch.set_num_threads(1)
     return torch
+
+
+@pytest.fixture(scope="session")
+def chromium_session():
+    if chromium() is None:
+        pytest.skip("Chromium is not installed: apt install chromium")
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(chromium_session):
+    """One headless Chromium for all tests, 1280 pixels wide; a page that throws an error fails its test."""
+    chromium_session.resize(1280, 900)
+    yield chromium_session
+    assert chromium_session.errors == []
 
 
 @pytest.fixture
