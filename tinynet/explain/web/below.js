@@ -1,0 +1,38 @@
+// Below the panes: the verdict, the saliency of the chosen class, and the nearest training images.
+
+function drawBelow() {
+  const target = page.classes[page.target];
+  document.querySelector("#below").replaceChildren(
+    h("div", {class: "card"}, h("h2", {}, "What the network says"), pictureCanvas(null, 224), topFive(),
+      h("p", {}, "Loss for ", h("b", {}, target), ": ", h("data", {id: "loss", value: page.loss}, format(page.loss)))),
+    h("div", {class: "card"}, h("h2", {}, `Saliency of ${target}`), saliencyCanvas(), note("How much the score of this class "
+      + "moves with each pixel: the largest |d score / d pixel| of its three colors, from a backward pass that began at "
+      + "the score itself. Dark pixels matter little, bright ones much.")),
+    h("div", {class: "card"}, h("h2", {}, "Nearest training images"), nearestImages(), note(page.note)),
+  );
+}
+
+function topFive() {
+  const order = likely(page.target).slice(0, 5);
+  return bars("top 5", "activation", order.map(c =>
+    ({label: page.classes[c], x: page.probabilities[c], text: percent(page.probabilities[c]), chosen: c === page.target})));
+}
+
+function saliencyCanvas(side = 224) {
+  const {values, shape: [size]} = arrayOf(page.saliency), largest = largestOf(values);
+  const small = h("canvas", {width: size, height: size}), image = small.getContext("2d").createImageData(size, size);
+  const pixels = arrayOf(page.pixels).values;
+  values.forEach((x, i) => {
+    const share = Math.min(1, (x / largest) ** 0.6), gray = 0.12 * (pixels[3 * i] + pixels[3 * i + 1] + pixels[3 * i + 2]) / 3;
+    image.data.set([gray + share * 230, gray + share * 190, gray + share * 40, 255], 4 * i);
+  });
+  small.getContext("2d").putImageData(image, 0, 0);
+  const canvas = h("canvas", {width: side, height: side, role: "img", "aria-label": "saliency"});
+  canvas.getContext("2d").drawImage(small, 0, 0, side, side);
+  return canvas;
+}
+
+function nearestImages() {
+  return h("div", {class: "nearest"}, (page.nearest ?? []).map(({src, name}) =>
+    h("figure", {}, h("img", {src, alt: `training image of ${name}`}), h("figcaption", {}, name))));
+}

@@ -1,0 +1,120 @@
+// Elements, colors, maps of numbers as pictures, and small tables of numbers.
+
+// An element: h("p", {class: "sum"}, "text", child)
+function h(tag, attributes = {}, ...children) {
+  const svg = ["svg", "rect", "line", "text", "g", "title"].includes(tag);
+  const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value !== null) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter(child => child !== null));
+  return element;
+}
+
+// Two color scales, both white at 0. activation: blue above 0, orange below. cotangent: purple above, green below.
+const SCALES = {
+  activation: {above: [23, 78, 166], below: [204, 92, 0]},
+  cotangent: {above: [123, 31, 140], below: [18, 120, 60]},
+};
+
+function color(scale, x, largest) {
+  const share = largest > 0 ? Math.min(Math.abs(x) / largest, 1) ** 0.7 : 0;  // a root: small values show, too
+  const end = x < 0 ? SCALES[scale].below : SCALES[scale].above;
+  return end.map(channel => Math.round(255 + share * (channel - 255)));
+}
+
+const css = rgb => `rgb(${rgb.join(" ")})`;
+const ink = rgb => rgb[0] * 0.3 + rgb[1] * 0.6 + rgb[2] * 0.1 < 140 ? "white" : "black";
+
+function largestOf(values) {
+  let largest = 0;
+  for (const x of values) largest = Math.max(largest, Math.abs(x));
+  return largest;
+}
+
+// One map as a small canvas, a pixel per number.
+function mapCanvas(array, map, scale, largest) {
+  const [, height, width] = array.maps, canvas = h("canvas", {width, height});
+  const context = canvas.getContext("2d"), image = context.createImageData(width, height);
+  for (let i = 0; i < array.size; i++) {
+    image.data.set([...color(scale, array.values[map * array.size + i], largest), 255], 4 * i);
+  }
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
+// A map enlarged, with frames around some of its pixels: marks = [{row, column, height, width, color}]
+function enlargedMap(array, map, scale, marks, label, most = 168) {
+  const [, height, width] = array.maps, zoom = Math.max(1, Math.floor(most / Math.max(height, width)));
+  const canvas = h("canvas", {width: width * zoom, height: height * zoom, role: "img", "aria-label": label});
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  const own = array.values.subarray(map * array.size, (map + 1) * array.size);
+  context.drawImage(mapCanvas(array, map, scale, largestOf(own)), 0, 0, canvas.width, canvas.height);
+  frame(context, marks, zoom);
+  return h("figure", {}, canvas, h("figcaption", {}, label));
+}
+
+function frame(context, marks, zoom) {
+  for (const {row, column, height, width, color} of marks) {
+    context.lineWidth = 2;
+    context.strokeStyle = color;
+    context.strokeRect(column * zoom + 1, row * zoom + 1, width * zoom - 2, height * zoom - 2);
+  }
+}
+
+// The picture, with what a unit sees of it framed.
+function pictureCanvas(field, side = 168) {
+  const pixels = arrayOf(page.pixels), [size] = pixels.shape, small = h("canvas", {width: size, height: size});
+  const image = small.getContext("2d").createImageData(size, size);
+  for (let i = 0; i < size * size; i++) {
+    image.data.set([...pixels.values.subarray(3 * i, 3 * i + 3), 255], 4 * i);
+  }
+  small.getContext("2d").putImageData(image, 0, 0);
+  const canvas = h("canvas", {width: side, height: side, role: "img", "aria-label": "the picture"});
+  const context = canvas.getContext("2d");
+  context.drawImage(small, 0, 0, side, side);
+  if (field) {
+    context.fillStyle = "rgb(255 255 255 / 55%)";
+    context.fillRect(0, 0, side, side);
+    const [top, bottom, left, right] = field, zoom = side / size;
+    const box = [left * zoom, top * zoom, (right - left + 1) * zoom, (bottom - top + 1) * zoom];
+    context.drawImage(small, left, top, right - left + 1, bottom - top + 1, ...box);
+    frame(context, [{row: top, column: left, height: bottom - top + 1, width: right - left + 1, color: "#d00"}], zoom);
+  }
+  return canvas;
+}
+
+// A table of R x S numbers, colored; cell(r, s) = {x, title, mark}. Small ones show their numbers.
+function grid(label, R, S, scale, cell) {
+  const cells = Array.from({length: R}, (_, r) => Array.from({length: S}, (_, s) => cell(r, s)));
+  const largest = largestOf(cells.flat().map(({x}) => x));
+  const kind = S <= 5 ? "numbers" : "colors";
+  const rows = cells.map(row => h("tr", {}, row.map(({x, title, mark}) => {
+    const rgb = color(scale, x, largest);
+    const style = `background: ${css(rgb)}; color: ${ink(rgb)}`;
+    return h("td", {style, title: title ?? format(x), class: mark ? "mark" : null}, kind === "numbers" ? brief(x) : "");
+  })));
+  return h("figure", {}, h("table", {class: `grid ${kind}`}, h("tbody", {}, rows)), h("figcaption", {}, label));
+}
+
+// Two or three digits, for narrow cells.
+function brief(x) {
+  const size = Math.abs(x);
+  if (x === 0) return "0";
+  const text = size >= 100 || size < 0.01 ? x.toExponential(0) : size >= 10 ? x.toFixed(0) : x.toFixed(size < 1 ? 2 : 1);
+  return text.replace("e+", "e").replace("e-", "e−").replace(/^-/, "−").replace("0.", ".");
+}
+
+// A row of bars, one per term: [{label, x, text, chosen, act}]
+function bars(label, scale, terms) {
+  const largest = largestOf(terms.map(term => term.x));
+  const rows = terms.map(({label, x, text, chosen, act}) => {
+    const width = `width: ${largest ? 100 * Math.abs(x) / largest : 0}%; background: ${css(color(scale, x, largest))}`;
+    const name = act ? h("button", {click: act, "aria-pressed": Boolean(chosen)}, label) : label;
+    return h("tr", {class: chosen ? "mark" : null}, h("th", {scope: "row"}, name),
+             h("td", {class: "bar"}, h("div", {style: width})), h("td", {class: "number"}, text ?? format(x)));
+  });
+  return h("table", {class: "bars"}, h("caption", {}, label), h("tbody", {}, rows));
+}

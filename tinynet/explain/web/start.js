@@ -1,0 +1,46 @@
+// Begins: data, panes, keys.
+
+function render() {
+  updateNetwork();
+  updateMaps();
+  updateUnit();
+}
+
+function onKey(event) {
+  const tag = event.target.tagName, slider = event.target.type === "range";
+  if (event.ctrlKey || event.altKey || event.metaKey || slider && event.target.id !== "slider") return;
+  const arrows = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
+  const move = arrows[event.key];
+  if (move && event.shiftKey) moveUnit(...move);
+  else if (move && move[1]) goTo(state.position + move[1]);
+  else if (event.key === "," || event.key === ".") moveMap(event.key === "." ? 1 : -1);
+  else return;
+  event.preventDefault();
+}
+
+async function start() {
+  page = await unpack(document.querySelector("#data").textContent.trim());
+  document.querySelector("#about").append(...Object.entries(page.about).map(([label, text]) =>
+    h("span", {}, h("b", {}, label), ` ${text}`)));
+  document.querySelector("#precision").textContent = `Activations, weights and cotangents are tinynet's, recorded in one `
+    + `forward and one backward pass and stored in ${page.bytes} byte${page.bytes > 1 ? "s" : ""} each, gradients of filters `
+    + `in 1: off by at most 1/${page.bytes > 1 ? "131,070" : "510"} of the range of their map. So a sum shown here can `
+    + `differ from the recorded number in its last digits.`;
+  state.unit = mostTelling(shownValue());
+  drawNetwork();
+  drawBelow();
+  render();
+  document.querySelector("#slider").addEventListener("input", event => goTo(Number(event.target.value)));
+  document.querySelector("#previous").addEventListener("click", () => goTo(state.position - 1));
+  document.querySelector("#next").addEventListener("click", () => goTo(state.position + 1));
+  document.querySelector("#own").addEventListener("change", updateMaps);
+  addEventListener("keydown", onKey);
+  addEventListener("resize", updateMaps);
+  document.body.classList.add("ready");
+}
+
+start().catch(error => {
+  document.querySelector("#about").textContent = `This page cannot be shown: ${error.message}. It needs a browser of 2023 `
+    + "or later.";
+  throw error;
+});
