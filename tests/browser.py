@@ -36,7 +36,7 @@ def chromium():
 
 
 class Browser:
-    """One page. errors: what it threw or wrote to console.error. requests: the addresses that it asked for."""
+    """One page. errors: what it threw or wrote to console.error. requests: the addresses that it asked for, but for data: URLs."""
 
     def __init__(self, width=1280, height=900):
         self.profile = tempfile.mkdtemp(prefix="tinynet-chromium-")
@@ -139,6 +139,6 @@ class Browser:
             self.errors.append(parameters["exceptionDetails"])
         elif method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "assert"):
             self.errors.append(parameters["args"])
-        elif method == "Network.requestWillBeSent":
+        elif method == "Network.requestWillBeSent" and not parameters["request"]["url"].startswith("data:"):
             self.requests.append(parameters["request"]["url"])
         return message

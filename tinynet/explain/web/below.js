@@ -8,7 +8,8 @@ function drawBelow() {
     h("div", {class: "card"}, h("h2", {}, `Saliency of ${target}`), saliencyCanvas(), note("How much the score of this class "
       + "moves with each pixel: the largest |d score / d pixel| of its three colors, from a backward pass that began at "
       + "the score itself. Dark pixels matter little, bright ones much.")),
-    h("div", {class: "card"}, h("h2", {}, "Nearest training images"), nearestImages(), note(page.note)),
+    h("div", {class: "card"}, h("h2", {}, "Nearest training images"), nearestImages(),
+      h("p", {class: "note"}, page.note)),
   );
 }
 
@@ -23,8 +24,8 @@ function saliencyCanvas(side = 224) {
   const small = h("canvas", {width: size, height: size}), image = small.getContext("2d").createImageData(size, size);
   const pixels = arrayOf(page.pixels).values;
   values.forEach((x, i) => {
-    const share = Math.min(1, (x / largest) ** 0.6), gray = 0.12 * (pixels[3 * i] + pixels[3 * i + 1] + pixels[3 * i + 2]) / 3;
-    image.data.set([gray + share * 230, gray + share * 190, gray + share * 40, 255], 4 * i);
+    const share = Math.min(1, (x / largest) ** 0.6), gray = 0.3 * (pixels[3 * i] + pixels[3 * i + 1] + pixels[3 * i + 2]) / 3;
+    image.data.set([gray + share * 190, gray + share * 160, gray + share * 20, 255], 4 * i);
   });
   small.getContext("2d").putImageData(image, 0, 0);
   const canvas = h("canvas", {width: side, height: side, role: "img", "aria-label": "saliency"});

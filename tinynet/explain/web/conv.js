@@ -79,9 +79,9 @@ function columnsOf(_, c, first, {x, y, settings: {kernel: [R, S], stride, paddin
   context.lineWidth = 2;
   context.strokeRect((p * Q + q) * wide - 1, 1, wide + 2, canvas.height - 2);
   const rows = `${R * S} of ${R * S * filterOf({settings: step.settings, part: step.parts[device], y}, k).C} rows`;
-  return h("figure", {}, canvas, h("figcaption", {},
+  return figure(canvas, canvas.width,
     `cols = im2col(x): ${rows}, those of map ${c}; ${P * Q} columns, one per window. Column ${p * Q + q} is this window, `
-    + "row after row. y[k] = w[k] @ cols + b[k]: the filter times every column at once."));
+    + "row after row. y[k] = w[k] @ cols + b[k]: the filter times every column at once.");
 }
 
 // The windows (p, q) that cover pixel (h, v), and as which of their pixels (r, s).
@@ -117,18 +117,19 @@ function convBackward(context) {
   return [
     formula(`dx = Σ over ${windows.length} windows of Σ over ${each} filters of w · dy`),
     result("the sum of the += below", total, at(dx, [c, row, column])),
-    h("div", {class: "grids"}, accumulation(windows),
+    h("div", {class: "grids"}, accumulation(windows, "dx[c,h,v] += dcols of each window"),
       enlargedMap(dx, c, "cotangent", [...marks, pixel], `dx of map ${c}, and the windows over this pixel`, 130)),
+    note("With stride 1, tinynet may correlate dy with the filters rotated by 180°: the same terms in another order."),
     ...filterGradient(context, c, from, byFilter),
   ];
 }
 
 // dx += ..., once per window, laid out as the windows lie.
-function accumulation(windows) {
+function accumulation(windows, label) {
   if (!windows.length) return note("No window covers this pixel: its cotangent is 0.");
   const rows = [...new Set(windows.map(({p}) => p))], columns = [...new Set(windows.map(({q}) => q))];
   const find = (i, j) => windows.find(({p, q}) => p === rows[i] && q === columns[j]);
-  return grid("dx[c,h,v] += dcols of each window", rows.length, columns.length, "cotangent", (i, j) => {
+  return grid(label, rows.length, columns.length, "cotangent", (i, j) => {
     const {p, q, r, s, sum} = find(i, j);
     return {x: sum, title: `window (${p}, ${q}), in which it is pixel (${r}, ${s}): += ${format(sum)}`};
   });

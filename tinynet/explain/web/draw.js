@@ -12,6 +12,9 @@ function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+// A formula's text with its exponents raised: s^−β, e^x[c], x^(−β−1)
+const math = text => text.split(/\^(\([^)]*\)|[−\w.β]+(?:\[\w\])?)/).map((part, i) => i % 2 ? h("sup", {}, part) : part);
+
 // Two color scales, both white at 0. activation: blue above 0, orange below. cotangent: purple above, green below.
 const SCALES = {
   activation: {above: [23, 78, 166], below: [204, 92, 0]},
@@ -53,7 +56,7 @@ function enlargedMap(array, map, scale, marks, label, most = 168) {
   const own = array.values.subarray(map * array.size, (map + 1) * array.size);
   context.drawImage(mapCanvas(array, map, scale, largestOf(own)), 0, 0, canvas.width, canvas.height);
   frame(context, marks, zoom);
-  return h("figure", {}, canvas, h("figcaption", {}, label));
+  return figure(canvas, canvas.width, label);
 }
 
 function frame(context, marks, zoom) {
@@ -86,25 +89,30 @@ function pictureCanvas(field, side = 168) {
   return canvas;
 }
 
-// A table of R x S numbers, colored; cell(r, s) = {x, title, mark}. Small ones show their numbers.
+// A table of R x S numbers, colored; cell(r, s) = {x, title, mark}. Small ones show their numbers, with a power of ten
+// taken out where they are small.
 function grid(label, R, S, scale, cell) {
   const cells = Array.from({length: R}, (_, r) => Array.from({length: S}, (_, s) => cell(r, s)));
-  const largest = largestOf(cells.flat().map(({x}) => x));
-  const kind = S <= 5 ? "numbers" : "colors";
+  const largest = largestOf(cells.flat().map(({x}) => x)), power = Math.floor(Math.log10(largest || 1));
+  const shift = power < -1 || power > 2 ? power : 0, shows = S <= 5;
   const rows = cells.map(row => h("tr", {}, row.map(({x, title, mark}) => {
-    const rgb = color(scale, x, largest);
+    const rgb = color(scale, x, largest), text = shows ? brief(x / 10 ** shift, largest / 10 ** shift) : "";
     const style = `background: ${css(rgb)}; color: ${ink(rgb)}`;
-    return h("td", {style, title: title ?? format(x), class: mark ? "mark" : null}, kind === "numbers" ? brief(x) : "");
+    return h("td", {style, title: title ?? format(x), class: mark ? "mark" : null}, text);
   })));
-  return h("figure", {}, h("table", {class: `grid ${kind}`}, h("tbody", {}, rows)), h("figcaption", {}, label));
+  const width = S * (shows ? 38 : 10), kind = shows ? "numbers" : "colors";
+  const table = h("table", {class: `grid ${kind}`, style: `width: ${width}px`}, h("tbody", {}, rows));
+  return figure(table, width, shows && shift ? `${label} (in 10^${String(shift).replace("-", "−")})` : label);
 }
 
-// Two or three digits, for narrow cells.
-function brief(x) {
-  const size = Math.abs(x);
+// A drawing with its caption, which is no wider.
+const figure = (drawing, width, label) =>
+  h("figure", {style: `width: ${Math.max(width, 112)}px`}, drawing, h("figcaption", {}, math(label)));
+
+// A number for a narrow cell, with as many decimals as its neighbors need.
+function brief(x, largest) {
   if (x === 0) return "0";
-  const text = size >= 100 || size < 0.01 ? x.toExponential(0) : size >= 10 ? x.toFixed(0) : x.toFixed(size < 1 ? 2 : 1);
-  return text.replace("e+", "e").replace("e-", "e−").replace(/^-/, "−").replace("0.", ".");
+  return x.toFixed(largest >= 100 ? 0 : largest >= 10 ? 1 : 2).replace(/^-/, "−").replace("0.", ".");
 }
 
 // A row of bars, one per term: [{label, x, text, chosen, act}]
@@ -114,7 +122,7 @@ function bars(label, scale, terms) {
     const width = `width: ${largest ? 100 * Math.abs(x) / largest : 0}%; background: ${css(color(scale, x, largest))}`;
     const name = act ? h("button", {click: act, "aria-pressed": Boolean(chosen)}, label) : label;
     return h("tr", {class: chosen ? "mark" : null}, h("th", {scope: "row"}, name),
-             h("td", {class: "bar"}, h("div", {style: width})), h("td", {class: "number"}, text ?? format(x)));
+             h("td", {class: "bar"}, h("div", {style: width})), h("td", {class: "number"}, math(text ?? format(x))));
   });
-  return h("table", {class: "bars"}, h("caption", {}, label), h("tbody", {}, rows));
+  return h("table", {class: "bars"}, h("caption", {}, math(label)), h("tbody", {}, rows));
 }

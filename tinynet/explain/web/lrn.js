@@ -18,11 +18,12 @@ function lrnForward({unit: [i, ...place], x, y, settings}) {
   const {size, alpha, beta, k} = settings, near = neighborsOf(i, place, x, settings);
   const {x: own, s} = near.find(({j}) => j === i), squares = sum(near.map(({x}) => x ** 2));
   return [
-    formula(`s = k + α/n · Σ x² = ${k} + ${format(alpha)}/${size} · ${format(squares)} = ${format(s)}`),
+    formula(`s = k + α/n · Σ x² = ${k} + ${alpha}/${size} · ${format(squares)} = ${format(s)}`),
     result(`y = x · s^−β = ${format(own)} · ${format(s)}^−${beta}`, own * s ** -beta, at(y, [i, ...place])),
     bars("x² of the maps around it, at the same pixel", "activation", near.map(({j, x}) =>
       ({label: `map ${j}`, x: x ** 2, text: `${format(x)}² = ${format(x ** 2)}`, chosen: j === i}))),
-    note(`It keeps ${(100 * s ** -beta).toFixed(2)} % of its size.`),
+    note(`It keeps ${(100 * s ** -beta).toFixed(2)} % of its size; without any neighbors, k alone would leave it `
+         + `${(100 * k ** -beta).toFixed(2)} %.`),
   ];
 }
 

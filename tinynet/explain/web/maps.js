@@ -4,7 +4,7 @@ const layouts = new Map();  // of each canvas: where its maps are
 
 function updateMaps() {
   const pane = document.querySelector("#maps"), step = currentStep(), values = shownValues();
-  const what = backward() || step.kind === "loss" ? "what goes into" : "what comes out of";
+  const what = backward() || step.kind === "loss" ? "What goes into" : "What comes out of";
   const [maps, height, width] = dataOf(values[0]).maps, on = values.length > 1 ? ` on each of ${values.length} devices` : "";
   const size = height * width === 1 ? `${maps} numbers` : `${maps} maps of ${height} × ${width}`;
   pane.querySelector("h2").textContent = `${what} ${step.name}: ${size}${on}`;
@@ -22,10 +22,10 @@ function mapsRow(scale, values) {
   const largest = Math.max(...arrays.map(array => largestOf(array.values)));
   const own = document.querySelector("#own").checked;
   const name = scale === "activation" ? "activation" : "cotangent: the gradient of the loss by it";
-  const range = own ? "each map to its own largest" : `${format(-largest)} to ${format(largest)}`;
+  const range = own ? "each map to its own largest" : `± ${format(largest)}`;
   const legend = h("p", {class: "legend"}, h("b", {}, name), " ", h("span", {class: `ramp ${scale}`}), " ", range);
   const room = document.querySelector("#maps .pictures").clientWidth || 320;
-  const narrow = innerWidth <= 700, each = values.length > 1 && !narrow ? (room - 10) / 2 : room;
+  const narrow = innerWidth <= 700, each = values.length > 1 && !narrow ? Math.floor((room - 10) / 2) : room;
   const canvases = arrays.map((array, d) => {
     const canvas = mapsCanvas(array, scale, own ? null : largest, Math.min(each, 560), d);
     canvas.classList.toggle("other", d !== state.device);
@@ -34,11 +34,11 @@ function mapsRow(scale, values) {
   return h("div", {class: "row"}, legend, h("div", {class: "side"}, canvases));
 }
 
-// As few maps beside each other as leave the canvas no higher than it is wide.
+// As few maps beside each other as leave room for the activations and the cotangents on one screen.
 function layoutOf([maps, height, width], room) {
-  let across = 1;
-  const cell = () => (room - across + 1) / across;
-  while (across < maps && Math.ceil(maps / across) * (cell() * height / width + 1) > room) across++;
+  let across = height * width === 1 ? Math.floor(room / 25) : 1;  // single numbers in cells of 24 pixels at most
+  const high = Math.max(room, (innerHeight - 330) / 2), cell = () => (room - across + 1) / across;
+  while (across < maps && Math.ceil(maps / across) * (cell() * height / width + 1) > high) across++;
   const zoom = cell() / width;
   return {across, zoom, right: cell() + 1, down: zoom * height + 1};
 }
@@ -90,7 +90,7 @@ function point(device, unit) {
   const value = shownValues()[device];
   const text = `${unitName(unit, value)}: activation ${format(at(dataOf(value), unit))}, `
              + `cotangent ${format(at(cotangentOf(value), unit))}`;
-  document.querySelector("#pointed").textContent = text;
+  document.querySelector("#pointed").replaceChildren(text, " ", h("a", {href: "#unit"}, "its numbers"));
 }
 
 function unitName([map, row, column], value) {

@@ -1,6 +1,6 @@
 // Left: the network as the columns of figure 2, one per device. Above: the slider.
 
-const ROW = 25, BOX = 104, GAP = 12;
+const ROW = 25, BOX = 120, GAP = 12;
 
 function drawNetwork() {
   const width = 2 * BOX + GAP, height = page.steps.length * ROW + 16;
@@ -50,7 +50,7 @@ function updateNetwork() {
   slider.setAttribute("aria-valuetext", `${way}: ${currentStep().name}`);
   const formula = TEXTS[currentStep().kind][backward() ? "backward" : "forward"].formula;
   document.querySelector("#where").replaceChildren(
-    h("b", {}, `${way}: ${currentStep().name}`), h("span", {class: "formula"}, formula));
+    h("b", {}, `${way}: ${currentStep().name}`), h("span", {class: "formula"}, math(formula)));
 }
 
 function scrollIntoPane(box) {

@@ -30,7 +30,7 @@ function poolBackward({unit: [map, row, column], x, dx, dy, part, settings}) {
   return [
     formula("dx = Σ of dy over the windows that it has won"),
     result(`${won} of ${windows.length} windows won`, sum(windows.map(window => window.sum)), at(dx, [map, row, column])),
-    h("div", {class: "grids"}, accumulation(windows),
+    h("div", {class: "grids"}, accumulation(windows, "dx[c,h,v] += dy of each window, or 0"),
       enlargedMap(x, map, "activation", marks, "x: windows that it has won, red; lost, gray", 130)),
   ];
 }

@@ -22,16 +22,18 @@ function updateUnit() {
     inThePicture(),
     sourceOf(step.kind, way),
   );
+  const code = pane.querySelector("pre"), line = pane.querySelector(".marked");
+  code.scrollTop = line.offsetTop - code.offsetTop - code.clientHeight / 2;
 }
 
 // "sum = 0.123": what the terms shown add up to, beside what the engine recorded.
 function result(terms, computed, recorded) {
-  return h("p", {class: "result"}, terms, " = ", h("data", {class: "computed", value: computed}, format(computed)),
-           h("br"), "recorded: ", h("data", {class: "recorded", value: recorded}, format(recorded)));
+  return h("p", {class: "result"}, math(terms), " = ", h("data", {class: "computed", value: computed}, format(computed)),
+           h("br"), "recorded by tinynet: ", h("data", {class: "recorded", value: recorded}, format(recorded)));
 }
 
-const formula = (...parts) => h("p", {class: "formula"}, ...parts);
-const note = (...parts) => h("p", {class: "note"}, ...parts);
+const formula = text => h("p", {class: "formula"}, math(text));
+const note = text => h("p", {class: "note"}, math(text));
 
 function inThePicture() {
   const step = currentStep(), last = stepNumber() - (backward() || step.kind === "loss" ? 1 : 0);
