@@ -36,7 +36,7 @@ def chromium():
 
 
 class Browser:
-    """One page. errors: what it threw or wrote to console.error. requests: the addresses that it asked for, but for data: URLs."""
+    """One page. errors: what it threw or wrote to console.error. requests: what it asked for; data: is no request."""
 
     def __init__(self, width=1280, height=900):
         self.profile = tempfile.mkdtemp(prefix="tinynet-chromium-")

@@ -7,6 +7,7 @@ The network runs on the CPU as two columns, whatever it was trained on: a checkp
 The page needs no server and no network. Its numbers take two bytes each, or one where the file would be too large.
 """
 
+import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,7 +58,7 @@ class Run:
             outputs = max(len(self.classes), options.outputs)
             self.model = AlexNet(outputs, DEVICES, width=options.width, image_size=self.size, recipe=recipe)
             self.data, self.side = options.data, round(self.size * 256 / 224)
-            self.about = f"AlexNet, {options.width:g} of its width, {self.size} × {self.size} pixels, recipe {recipe.name}"
+            self.about = f"{options.width:g} of AlexNet's width, {self.size} × {self.size} pixels, recipe {recipe.name}"
         except (KeyError, AttributeError, TypeError) as error:
             line = f"{path} is a checkpoint, but not of examples/alexnet_imagenet.py ({error!r})"
             raise training.CheckpointError(line) from error
@@ -112,7 +113,8 @@ def write_page(options):
             break
     else:
         need = len(text) / 1e6
-        raise RunError(f"the page would have {need:.1f} MB, more than --max-mb {options.max_mb:g}: add --max-mb {need + 1:.0f}")
+        what = f"the page would have {need:.1f} MB, more than --max-mb {options.max_mb:g}"
+        raise RunError(f"{what}: add --max-mb {math.ceil(need)}")
     with replacing(options.out) as part:
         part.write_bytes(text)
     name, p = run.outputs[page["target"]], page["probabilities"][page["target"]]

@@ -179,7 +179,8 @@ def linear_terms(arrays, node):
     directions = {"forward": (weight, x[0]), "backward": (weight.T, node.dys[0][0])}
     for name, (matrix, vector) in directions.items():
         numbers, taken, rest = largest_terms(matrix, vector)
-        found[name] = {"numbers": arrays.add_numbers(numbers, 2), "weights": arrays.add(taken), "rest": arrays.add(rest)}
+        found[name] = {"numbers": arrays.add_numbers(numbers, 2), "weights": arrays.add(taken),
+                       "rest": arrays.add(rest)}
     return found
 
 

@@ -14,7 +14,7 @@ TYPES = {1: np.dtype("<u1"), 2: np.dtype("<u2")}
 
 
 def quantize(array, size):
-    """A finite array as {"shape", "bytes", "scale", "zero", "data"}, which JSON can hold. size: bytes per number, 1 or 2.
+    """A finite array as {"shape", "bytes", "scale", "zero", "data"}, for JSON. size: 1 or 2, the bytes per number.
 
     One scale per entry of the first axis of an array of three axes or four (maps, filters), else one in all.
     """
@@ -24,7 +24,7 @@ def quantize(array, size):
     levels = 256**size - 1
     scale = ((high - low) / levels).astype(np.float32)
     scale[scale == 0] = 1  # all values are 0, or too small for float32
-    zero = np.rint(-low / scale)
+    zero = np.minimum(np.rint(-low / scale), levels)
     numbers = (np.rint(flat / scale[:, None]) + zero[:, None]).clip(0, levels)
     return packed(numbers.reshape(array.shape), size, scale, zero)
 
@@ -32,8 +32,8 @@ def quantize(array, size):
 def packed(numbers, size, scale=(1,), zero=(0,)):
     """Whole numbers in the same form; without scale and zero they stand for themselves."""
     return {
-        "shape": list(numbers.shape), "bytes": size, "scale": as_text(np.float32(scale)), "zero": np.int32(zero).tolist(),
-        "data": as_text(numbers.astype(TYPES[size])),
+        "shape": list(numbers.shape), "bytes": size, "data": as_text(numbers.astype(TYPES[size])),
+        "scale": as_text(np.float32(scale)), "zero": np.int32(zero).tolist(),
     }  # fmt: skip
 
 

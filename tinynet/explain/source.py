@@ -22,7 +22,8 @@ SHOWN = {
     "dropout": (dropout.Dropout.masked, "y = x * (", dropout.Dropout.backward, "return self.masked"),
     "all_gather": (collectives.AllGather.forward, "whole =", collectives.AllGather.backward, "sum_on"),
     "gather": (collectives.Gather.forward, "return joined", collectives.Gather.backward, "return split_onto"),
-    "loss": (cross_entropy.CrossEntropy.losses, "losses = -q_true", cross_entropy.CrossEntropy.slopes, "dx[self.positions"),
+    "loss": (cross_entropy.CrossEntropy.losses, "losses = -q_true",
+             cross_entropy.CrossEntropy.slopes, "dx[self.positions"),
 }  # fmt: skip
 
 
