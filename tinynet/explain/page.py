@@ -27,7 +27,7 @@ from tinynet.explain.source import sources
 from tinynet.explain.terms import largest_terms
 
 WEB = Path(__file__).with_name("web")
-SCRIPTS = ["numbers", "draw", "state", "network", "maps", "texts", "unit", "conv", "pool", "lrn", "linear", "simple",
+SCRIPTS = ["numbers", "draw", "state", "network", "maps", "texts", "unit", "conv", "col2im", "pool", "lrn", "linear", "simple",
            "loss", "below", "start"]  # fmt: skip
 MASK_SEED = 2012
 

@@ -13,7 +13,8 @@ function h(tag, attributes = {}, ...children) {
 }
 
 // A formula's text with its exponents raised: s^−β, e^x[c], x^(−β−1)
-const math = text => text.split(/\^(\([^)]*\)|[−\w.β]+(?:\[\w\])?)/).map((part, i) => i % 2 ? h("sup", {}, part) : part);
+const EXPONENT = /\^(\([^)]*\)|[−\w.β]+(?:\[\w\])?)/;
+const math = text => text.split(EXPONENT).map((part, i) => i % 2 ? h("sup", {}, part) : part);
 
 // Two color scales, both white at 0. activation: blue above 0, orange below. cotangent: purple above, green below.
 const SCALES = {
@@ -36,15 +37,19 @@ function largestOf(values) {
   return largest;
 }
 
-// One map as a small canvas, a pixel per number.
-function mapCanvas(array, map, scale, largest) {
-  const [, height, width] = array.maps, canvas = h("canvas", {width, height});
-  const context = canvas.getContext("2d"), image = context.createImageData(width, height);
-  for (let i = 0; i < array.size; i++) {
-    image.data.set([...color(scale, array.values[map * array.size + i], largest), 255], 4 * i);
-  }
+// An image of a pixel per color, on the one canvas that all of them are drawn on before they are enlarged.
+const small = document.createElement("canvas");
+
+function smallImage(width, height, colorOf) {
+  Object.assign(small, {width, height});
+  const context = small.getContext("2d"), image = context.createImageData(width, height);
+  for (let i = 0; i < width * height; i++) image.data.set([...colorOf(i), 255], 4 * i);
   context.putImageData(image, 0, 0);
-  return canvas;
+  return small;
+}
+
+function mapImage({maps: [, height, width], size, values}, map, scale, largest) {
+  return smallImage(width, height, i => color(scale, values[map * size + i], largest));
 }
 
 // A map enlarged, with frames around some of its pixels: marks = [{row, column, height, width, color}]
@@ -54,7 +59,7 @@ function enlargedMap(array, map, scale, marks, label, most = 168) {
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
   const own = array.values.subarray(map * array.size, (map + 1) * array.size);
-  context.drawImage(mapCanvas(array, map, scale, largestOf(own)), 0, 0, canvas.width, canvas.height);
+  context.drawImage(mapImage(array, map, scale, largestOf(own)), 0, 0, canvas.width, canvas.height);
   frame(context, marks, zoom);
   return figure(canvas, canvas.width, label);
 }
@@ -69,21 +74,17 @@ function frame(context, marks, zoom) {
 
 // The picture, with what a unit sees of it framed.
 function pictureCanvas(field, side = 168) {
-  const pixels = arrayOf(page.pixels), [size] = pixels.shape, small = h("canvas", {width: size, height: size});
-  const image = small.getContext("2d").createImageData(size, size);
-  for (let i = 0; i < size * size; i++) {
-    image.data.set([...pixels.values.subarray(3 * i, 3 * i + 3), 255], 4 * i);
-  }
-  small.getContext("2d").putImageData(image, 0, 0);
+  const {values, shape: [size]} = arrayOf(page.pixels);
+  const picture = smallImage(size, size, i => values.subarray(3 * i, 3 * i + 3));
   const canvas = h("canvas", {width: side, height: side, role: "img", "aria-label": "the picture"});
   const context = canvas.getContext("2d");
-  context.drawImage(small, 0, 0, side, side);
+  context.drawImage(picture, 0, 0, side, side);
   if (field) {
     context.fillStyle = "rgb(255 255 255 / 55%)";
     context.fillRect(0, 0, side, side);
     const [top, bottom, left, right] = field, zoom = side / size;
     const box = [left * zoom, top * zoom, (right - left + 1) * zoom, (bottom - top + 1) * zoom];
-    context.drawImage(small, left, top, right - left + 1, bottom - top + 1, ...box);
+    context.drawImage(picture, left, top, right - left + 1, bottom - top + 1, ...box);
     frame(context, [{row: top, column: left, height: bottom - top + 1, width: right - left + 1, color: "#d00"}], zoom);
   }
   return canvas;

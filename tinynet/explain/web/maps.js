@@ -5,7 +5,8 @@ const layouts = new Map();  // of each canvas: where its maps are
 function updateMaps() {
   const pane = document.querySelector("#maps"), step = currentStep(), values = shownValues();
   const what = backward() || step.kind === "loss" ? "What goes into" : "What comes out of";
-  const [maps, height, width] = dataOf(values[0]).maps, on = values.length > 1 ? ` on each of ${values.length} devices` : "";
+  const [maps, height, width] = dataOf(values[0]).maps;
+  const on = values.length > 1 ? ` on each of ${values.length} devices` : "";
   const size = height * width === 1 ? `${maps} numbers` : `${maps} maps of ${height} × ${width}`;
   pane.querySelector("h2").textContent = `${what} ${step.name}: ${size}${on}`;
   pane.querySelector(".says").textContent = TEXTS[step.kind][backward() ? "backward" : "forward"].says;
@@ -61,7 +62,12 @@ function mapsCanvas(array, scale, largest, room, device) {
   for (let map = 0; map < maps; map++) {
     const most = largest ?? largestOf(array.values.subarray(map * array.size, (map + 1) * array.size));
     const x = map % across * right, y = Math.floor(map / across) * down;
-    context.drawImage(mapCanvas(array, map, scale, most), x, y, zoom * width, zoom * height);
+    if (array.size > 1) {
+      context.drawImage(mapImage(array, map, scale, most), x, y, zoom * width, zoom * height);
+    } else {
+      context.fillStyle = css(color(scale, array.values[map], most));
+      context.fillRect(x, y, zoom, zoom);
+    }
   }
   if (device === state.device) markUnit(context, layout, width, height);
   return canvas;

@@ -11,8 +11,8 @@ function drawNetwork() {
     const middle = d => d * (BOX + GAP) + BOX / 2;
     for (let a = 0; a < from && i; a++) {
       for (let b = 0; b < to; b++) {
-        const crosses = step.kind.endsWith("gather") || step.kind === "loss" ? true : a === b;
-        if (crosses) svg.append(h("line", {x1: middle(a), y1: y - 9, x2: middle(b), y2: y, class: a === b ? "" : "cross"}));
+        if (a !== b && !step.kind.endsWith("gather")) continue;
+        svg.append(h("line", {x1: middle(a), y1: y - 9, x2: middle(b), y2: y, class: a === b ? null : "cross"}));
       }
     }
     for (let d = 0; d < to; d++) svg.append(networkBox(step, i, d, y));

@@ -3,7 +3,8 @@
 VIEWS.pool = {forward: poolForward, backward: poolBackward};
 
 function poolForward({unit: [map, p, q], x, y, part, settings: {kernel: [R, S], stride, padding}}) {
-  const winner = at(arrayOf(part.winner), [map, p, q]), row = p * stride[0] - padding[0], column = q * stride[1] - padding[1];
+  const winner = at(arrayOf(part.winner), [map, p, q]);
+  const row = p * stride[0] - padding[0], column = q * stride[1] - padding[1];
   const best = [map, row + Math.floor(winner / S), column + winner % S];
   return [
     formula("y = the largest of the window"),
@@ -26,10 +27,10 @@ function poolBackward({unit: [map, row, column], x, dx, dy, part, settings}) {
   }
   const marks = windows.map(({p, q, won}) => ({row: p * stride[0] - padding[0], column: q * stride[1] - padding[1],
                                                height: R, width: S, color: won ? "#d00" : "#8888"}));
-  const won = windows.filter(window => window.won).length;
+  const won = windows.filter(({won}) => won).length, total = sum(windows.map(({sum}) => sum));
   return [
     formula("dx = Σ of dy over the windows that it has won"),
-    result(`${won} of ${windows.length} windows won`, sum(windows.map(window => window.sum)), at(dx, [map, row, column])),
+    result(`${won} of ${windows.length} windows won`, total, at(dx, [map, row, column])),
     h("div", {class: "grids"}, accumulation(windows, "dx[c,h,v] += dy of each window, or 0"),
       enlargedMap(x, map, "activation", marks, "x: windows that it has won, red; lost, gray", 130)),
   ];

@@ -45,13 +45,15 @@ function maskPicture(mask, n) {
   });
   frame(context, [{row: Math.floor(n / across), column: n % across, height: 1, width: 1, color: "#d00"}], zoom);
   const off = mask.values.filter(m => m === 0).length;
-  const text = `the mask m: dark units are off, ${off} of ${mask.values.length}; this one is ${mask.values[n] ? "on" : "off"}`;
+  const text = `the mask m: dark units are off, ${off} of ${mask.values.length}; `
+             + `this one is ${mask.values[n] ? "on" : "off"}`;
   return h("figure", {}, canvas, h("figcaption", {}, text));
 }
 
 VIEWS.flatten = {
   forward: ({unit: [n], x, y}) => {
-    const [, height, width] = x.maps, from = [Math.floor(n / (height * width)), Math.floor(n / width) % height, n % width];
+    const [, height, width] = x.maps;
+    const from = [Math.floor(n / (height * width)), Math.floor(n / width) % height, n % width];
     return [
       formula(`${n} = ${from[0]} · ${height * width} + ${from[1]} · ${width} + ${from[2]}`),
       result(`x[${from.join(", ")}]`, at(x, from), y.values[n]),
@@ -64,8 +66,10 @@ VIEWS.flatten = {
 };
 
 VIEWS.images = {
-  forward: ({unit, x, y}) => [result("x", at(x, unit), at(y, unit)), note("In units of the network's input: gray levels "
-    + "less the mean image, divided by the recipe's deviation.")],
+  forward: ({unit, x, y}) => [
+    result("x", at(x, unit), at(y, unit)),
+    note("In units of the network's input: gray levels less the mean image, divided by the recipe's deviation."),
+  ],
   backward: ({unit, step, dx}) => fromAll(step, at(dx, unit), dy => at(dy, unit)),
 };
 
@@ -73,7 +77,10 @@ VIEWS.images = {
 function fromAll(step, recorded, read) {
   const slopes = step.outputs.map(value => read(cotangentOf(value)));
   const terms = slopes.map((x, d) => ({label: `from device ${d}`, x}));
-  return [result(terms.map(({x}) => format(x)).join(" + "), sum(slopes), recorded), bars("cotangents", "cotangent", terms)];
+  return [
+    result(format(slopes[0]) + slopes.slice(1).map(x => ` ${signed(x)}`).join(""), sum(slopes), recorded),
+    bars("cotangents", "cotangent", terms),
+  ];
 }
 
 VIEWS.all_gather = VIEWS.gather = {

@@ -18,14 +18,18 @@ function onKey(event) {
   event.preventDefault();
 }
 
+function precision() {
+  const stored = page.bytes > 1 ? "2 bytes each, and off by at most 1/131,070" : "1 byte each, and off by at most 1/510";
+  return "Activations, weights and cotangents are tinynet's, recorded in one forward and one backward pass in evaluation "
+    + `mode. They are stored in ${stored} of the range of their map (gradients of filters: 1 byte, 1/510). So a sum that `
+    + "this page adds up can differ from the recorded number in the last digits.";
+}
+
 async function start() {
   page = await unpack(document.querySelector("#data").textContent.trim());
   document.querySelector("#about").append(...Object.entries(page.about).map(([label, text]) =>
     h("span", {}, h("b", {}, label), ` ${text}`)));
-  document.querySelector("#precision").textContent = `Activations, weights and cotangents are tinynet's, recorded in one `
-    + `forward and one backward pass and stored in ${page.bytes} byte${page.bytes > 1 ? "s" : ""} each, gradients of filters `
-    + `in 1: off by at most 1/${page.bytes > 1 ? "131,070" : "510"} of the range of their map. So a sum shown here can `
-    + `differ from the recorded number in its last digits.`;
+  document.querySelector("#precision").textContent = precision();
   state.unit = mostTelling(shownValue());
   drawNetwork();
   drawBelow();
@@ -40,7 +44,7 @@ async function start() {
 }
 
 start().catch(error => {
-  document.querySelector("#about").textContent = `This page cannot be shown: ${error.message}. It needs a browser of 2023 `
-    + "or later.";
+  const why = `This page cannot be shown: ${error.message}. It needs a browser of 2023 or later.`;
+  document.querySelector("#about").textContent = why;
   throw error;
 });

@@ -1,7 +1,7 @@
 // Where the reader is: a position of the slider, and a unit in the maps shown there.
 //
-// The positions are the steps forward, 0 to n - 1, then the same steps backward. Forward, a step shows its output, which
-// it has just computed; backward its input, whose cotangent it has just computed.
+// The positions are the steps forward, 0 to n - 1, then the same steps backward. Forward, a step shows its output,
+// which it has just computed; backward its input, whose cotangent it has just computed.
 
 const state = {position: 0, device: 0, unit: [0, 0, 0], channel: null, filter: null};
 

@@ -8,15 +8,15 @@ const TEXTS = {
     },
     backward: {
       formula: "dx = dy from device 0 + dy from device 1",
-      says: "The end of the way back. The picture was copied, so its cotangent is the sum over the copies: how the loss "
-          + "would change with each color of each pixel.",
+      says: "The end of the way back. The picture was copied, so its cotangent is the sum over the copies: how the "
+          + "loss would change with each color of each pixel.",
     },
   },
   conv: {
     forward: {
       formula: "y[k,p,q] = b[k] + Σ w[k,c,r,s] · x[c, p·stride + r − padding, q·stride + s − padding]",
-      says: "Each filter slides over the maps below and gives one map. A unit is a window's numbers times the filter's, "
-          + "added up, plus a bias. Blue maps answer to their filter, orange ones to its opposite.",
+      says: "Each filter slides over the maps below and gives one map. A unit is a window's numbers times the "
+          + "filter's, added up, plus a bias. Blue maps answer to their filter, orange ones to its opposite.",
     },
     backward: {
       formula: "dx[c,h,v] = Σ w[k,c,r,s] · dy[k,p,q] over all windows (p, q) that cover (h, v)",
@@ -37,7 +37,8 @@ const TEXTS = {
   lrn: {
     forward: {
       formula: "y[i] = x[i] · s[i]^−β,   s[i] = k + α/n · Σ x[j]² over the n maps around i",
-      says: "Local response normalization: each number is damped by the energy of the maps beside it, at the same pixel.",
+      says: "Local response normalization: each number is damped by the energy of the maps beside it, at the same "
+          + "pixel.",
     },
     backward: {
       formula: "dx[i] = dy[i] · s[i]^−β − 2αβ/n · x[i] · Σ dy[j] · x[j] · s[j]^(−β−1)",
@@ -47,7 +48,7 @@ const TEXTS = {
   pool: {
     forward: {
       formula: "y[p,q] = the largest x in window (p, q)",
-      says: "Max-pooling: each window passes on its largest number. The windows are 3 wide and 2 apart, so they overlap.",
+      says: "Max-pooling: each window passes on its largest number. The windows are 3 wide and 2 apart: they overlap.",
     },
     backward: {
       formula: "dx[h,v] = Σ dy[p,q] over the windows that (h, v) has won",

@@ -1,7 +1,7 @@
 // Right: the chosen unit, with the numbers that it was computed from.
 //
-// VIEWS[kind].forward and .backward return elements. They are given the unit, the layer's input x and output y with their
-// cotangents dx and dy (on this device), the step's settings, and this device's part of them.
+// VIEWS[kind].forward and .backward return elements. They are given the unit, the layer's input x and output y with
+// their cotangents dx and dy (on this device), the step's settings, and this device's part of them.
 
 const VIEWS = {};
 
@@ -15,7 +15,7 @@ function updateUnit() {
   };
   const pane = document.querySelector("#unit"), value = shownValue();
   pane.replaceChildren(
-    h("h2", {}, unitName(state.unit, value), page.columns.length > 1 && shownValues().length > 1 ? ` (device ${device})` : ""),
+    h("h2", {}, unitName(state.unit, value), shownValues().length > 1 ? ` (device ${device})` : ""),
     h("p", {class: "both"}, `activation ${format(at(dataOf(value), state.unit))}, `,
       `cotangent ${format(at(cotangentOf(value), state.unit))}`),
     ...VIEWS[step.kind][way](context),
@@ -28,8 +28,9 @@ function updateUnit() {
 
 // "sum = 0.123": what the terms shown add up to, beside what the engine recorded.
 function result(terms, computed, recorded) {
-  return h("p", {class: "result"}, math(terms), " = ", h("data", {class: "computed", value: computed}, format(computed)),
-           h("br"), "recorded by tinynet: ", h("data", {class: "recorded", value: recorded}, format(recorded)));
+  return h("p", {class: "result"},
+    math(terms), " = ", h("data", {class: "computed", value: computed}, format(computed)), h("br"),
+    "recorded by tinynet: ", h("data", {class: "recorded", value: recorded}, format(recorded)));
 }
 
 const formula = text => h("p", {class: "formula"}, math(text));
