@@ -27,8 +27,8 @@ from tinynet.explain.source import sources
 from tinynet.explain.terms import largest_terms
 
 WEB = Path(__file__).with_name("web")
-SCRIPTS = ["numbers", "draw", "state", "network", "maps", "texts", "unit", "conv", "col2im", "pool", "lrn", "linear", "simple",
-           "loss", "below", "start"]  # fmt: skip
+SCRIPTS = ["numbers", "draw", "state", "network", "maps", "texts", "unit", "conv", "col2im", "pool", "lrn", "linear",
+           "simple", "loss", "below", "start"]  # fmt: skip
 MASK_SEED = 2012
 
 
