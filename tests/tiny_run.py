@@ -12,12 +12,15 @@ from tinynet import data, optim, training
 from tinynet.explain.page import record_picture
 from tinynet.models import RECIPES, AlexNet
 
-SIZE, CLASSES, WIDTH = 64, ["cat", "dog", "</script>"], 1 / 12
+SIZE, CLASSES, WIDTH = 96, ["cat", "dog", "</script>"], 1 / 12
+# With the usual alpha = 1e-4, LRN's path through the neighbors is too small to be seen in a test.
+STRONG_LRN = dataclasses.replace(RECIPES["he"], lrn=dict(size=5, alpha=0.5, beta=0.75, k=2.0))
 
 
-def model(recipe="he", width=WIDTH, size=SIZE):
+def model(recipe="he"):
     tinynet.manual_seed(3)
-    return AlexNet(len(CLASSES), ("cpu", "cpu"), width=width, image_size=size, recipe=RECIPES[recipe])
+    recipe = STRONG_LRN if recipe == "strong LRN" else RECIPES[recipe]
+    return AlexNet(len(CLASSES), ("cpu", "cpu"), width=WIDTH, image_size=SIZE, recipe=recipe)
 
 
 def picture(size=SIZE):

@@ -142,13 +142,13 @@ def settings(step):
     match step.kind:
         case "conv":
             geometry = function.geometry
-            return {"kernel": step.nodes[0].inputs[1].data.shape[2:], "stride": geometry.stride,
-                    "padding": geometry.padding, "groups": geometry.groups}
+            kernel = step.nodes[0].inputs[1].data.shape[2:]
+            return {"kernel": kernel, "stride": geometry.stride, "padding": geometry.padding}
         case "pool":
             windows = function.windows
             return {"kernel": windows.kernel, "stride": windows.stride, "padding": windows.padding}
         case "lrn":
-            return {name: getattr(function, name) for name in ("size", "alpha", "beta", "k", "groups")}
+            return {name: getattr(function, name) for name in ("size", "alpha", "beta", "k")}
         case "dropout":
             return {"p": step.module.parts[0].p, "factor": 1 - step.module.parts[0].p if step.nodes else 1}
     return {}
@@ -187,10 +187,11 @@ def linear_terms(arrays, node):
 def contents(model, image, pixels, classes, target=None, nearest=None, note="", size=2, about=None):
     """Everything that the page shows, as a dict for JSON.
 
-    image: float32 (3, size, size), as the network takes it. pixels: the same as uint8 (size, size, 3), for the eye.
-    classes: the names of the outputs. target: a class number (default: the class that the network says). nearest:
-    [(pixels, class name)] of training images, or None; note: a line about them. size: bytes per number, 1 or 2.
-    about: {label: text} for the head of the page.
+    model: an AlexNet on two devices, one column on each, so that no layer on a device has groups. image: float32
+    (3, size, size), as the network takes it. pixels: the same as uint8 (size, size, 3), for the eye. classes: the names
+    of the outputs. target: a class number (default: the class that the network says). nearest: [(pixels, class name)]
+    of training images, or None; note: a line about them. size: bytes per number, 1 or 2. about: {label: text} for the
+    head of the page.
     """
     with tinynet.no_grad():
         model.eval()

@@ -23,7 +23,7 @@ def quantize(array, size):
     low, high = np.minimum(flat.min(1), 0), np.maximum(flat.max(1), 0)  # 0 is inside
     levels = 256**size - 1
     scale = ((high - low) / levels).astype(np.float32)
-    scale[scale == 0] = 1  # all values are 0, or too small for float32
+    scale[scale == 0] = np.finfo(np.float32).tiny  # all values are 0, or too small for a scale
     zero = np.minimum(np.rint(-low / scale), levels)
     numbers = (np.rint(flat / scale[:, None]) + zero[:, None]).clip(0, levels)
     return packed(numbers.reshape(array.shape), size, scale, zero)

@@ -2,8 +2,7 @@
 
 function convBackward(context) {
   const {unit: [c, row, column], x, dx, dy, settings} = context, {kernel: [R, S], stride, padding} = settings;
-  const {K, C} = filterOf(context, 0), each = K / settings.groups, from = Math.floor(c / C) * each;
-  const filters = Array.from({length: each}, (_, i) => ({k: from + i, sum: 0, w: filterOf(context, from + i).w}));
+  const {K} = filterOf(context, 0), filters = Array.from({length: K}, (_, k) => ({k, sum: 0, w: filterOf(context, k).w}));
   const windows = windowsOver(row, column, settings, dy.maps).map(window => ({...window, sum: 0}));
   for (const filter of filters) {
     for (const window of windows) {
@@ -16,7 +15,7 @@ function convBackward(context) {
                                            height: R, width: S, color: "#d0000066"}));
   const pixel = {row, column, height: 1, width: 1, color: "#d00"};
   return [
-    formula(`dx = Σ over ${windows.length} windows of Σ over ${each} filters of w · dy`),
+    formula(`dx = Σ over ${windows.length} windows of Σ over ${K} filters of w · dy`),
     result("the sum of the += below", sum(windows.map(({sum}) => sum)), at(dx, [c, row, column])),
     h("div", {class: "grids"}, accumulation(windows, "dx[c,h,v] += dcols of each window"),
       enlargedMap(dx, c, "cotangent", [...frames, pixel], `dx of map ${c}, and the windows over this pixel`, 130)),

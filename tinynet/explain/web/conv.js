@@ -2,24 +2,21 @@
 
 VIEWS.conv = {forward: convForward, backward: convBackward};
 
-// Filter k and its gradient as functions of (channel, r, s). It sees C channels, of which `first` is the first.
-function filterOf({settings, part}, k) {
+// Filter k of this device and its gradient, as functions of (map below, r, s).
+function filterOf({part}, k) {
   const weight = arrayOf(part.weight), dweight = arrayOf(part.dweight), [K, C, R, S] = weight.shape;
-  const first = Math.floor(k / (K / settings.groups)) * C;
-  const place = (c, r, s) => ((k * C + c - first) * R + r) * S + s;
-  return {
-    K, C, R, S, first, w: (...crs) => weight.values[place(...crs)], dw: (...crs) => dweight.values[place(...crs)],
-  };
+  const place = (c, r, s) => ((k * C + c) * R + r) * S + s;
+  return {K, C, R, S, w: (...crs) => weight.values[place(...crs)], dw: (...crs) => dweight.values[place(...crs)]};
 }
 
 function convForward(context) {
   const {unit: [k, p, q], x, y, part, settings: {stride, padding}} = context;
-  const {C, R, S, first, w} = filterOf(context, k), bias = arrayOf(part.bias).values[k];
+  const {K, C, R, S, w} = filterOf(context, k), bias = arrayOf(part.bias).values[k];
   const top = p * stride[0] - padding[0], left = q * stride[1] - padding[1];
   const input = (c, r, s) => at(x, [c, top + r, left + s]), product = (c, r, s) => input(c, r, s) * w(c, r, s);
   const places = Array.from({length: R * S}, (_, i) => [Math.floor(i / S), i % S]);
-  const sums = Array.from({length: C}, (_, i) =>
-    ({channel: first + i, sum: sum(places.map(([r, s]) => product(first + i, r, s)))}));
+  const sums = Array.from({length: C}, (_, channel) =>
+    ({channel, sum: sum(places.map(([r, s]) => product(channel, r, s)))}));
   const sorted = sums.toSorted((a, b) => Math.abs(b.sum) - Math.abs(a.sum));
   const c = state.channel ?? sorted[0].channel, all = sum(sums.map(({sum}) => sum));
   const title = (r, s) => `x ${format(input(c, r, s))} · w ${format(w(c, r, s))} = ${format(product(c, r, s))}`;
@@ -28,22 +25,22 @@ function convForward(context) {
   return [
     formula(`y = b + the sums over ${C} maps of ${R} × ${S} products`),
     result(`${format(bias)} ${signed(all)}`, bias + all, at(y, [k, p, q])),
-    channelPicker(c, first, C),
+    channelPicker(c, C),
     h("div", {class: "grids"}, table("window x", input), table("· filter w", w),
-      table(`= products, sum ${format(sums[c - first].sum)}`, product)),
+      table(`= products, sum ${format(sums[c].sum)}`, product)),
     bars("the maps below that count most", "activation", sorted.slice(0, 6).map(({channel, sum}) =>
       ({label: `map ${channel}`, x: sum, chosen: channel === c, act: () => pickChannel(channel)}))),
     h("h3", {}, "The window is one column of im2col"),
     h("div", {class: "grids"}, enlargedMap(x, c, "activation", [window], `map ${c} below, the window lit`, 130),
       im2colPicture(context, c)),
     note(`One row of w for each filter, one column of cols for each window: y = w @ cols + b is `
-      + `(${filterOf(context, k).K}, ${C * R * S}) @ (${C * R * S}, ${y.size}), all units of this device at once.`),
+      + `(${K}, ${C * R * S}) @ (${C * R * S}, ${y.size}), all units of this device at once.`),
   ];
 }
 
-function channelPicker(c, first, count) {
-  const change = event => pickChannel(Number(event.target.value)), max = first + count - 1;
-  const input = h("input", {type: "range", min: first, max, value: c, "aria-label": "map below", change});
+function channelPicker(c, count) {
+  const change = event => pickChannel(Number(event.target.value));
+  const input = h("input", {type: "range", min: 0, max: count - 1, value: c, "aria-label": "map below", change});
   return h("label", {class: "picker"}, `map below: ${c} `, input);
 }
 

@@ -2,14 +2,10 @@
 
 VIEWS.lrn = {forward: lrnForward, backward: lrnBackward};
 
-// The maps j in the window around map i, within its group, with x and s of each at one pixel.
-function neighborsOf(i, place, x, {size, alpha, k, groups}) {
-  const each = x.maps[0] / groups, start = Math.floor(i / each) * each, half = Math.floor(size / 2);
-  const around = j => {
-    const found = [];
-    for (let m = Math.max(j - half, start); m <= Math.min(j + half, start + each - 1); m++) found.push(m);
-    return found;
-  };
+// The maps j of this device in the window around map i, with x and s of each at one pixel.
+function neighborsOf(i, place, x, {size, alpha, k}) {
+  const half = Math.floor(size / 2), all = Array.from({length: x.maps[0]}, (_, j) => j);
+  const around = j => all.slice(Math.max(j - half, 0), j + half + 1);
   const value = j => at(x, [j, ...place]);
   return around(i).map(j => ({j, x: value(j), s: k + alpha / size * sum(around(j).map(m => value(m) ** 2))}));
 }
