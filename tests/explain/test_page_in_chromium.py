@@ -121,7 +121,7 @@ def test_every_step_forward_and_backward_shows_the_librarys_numbers(browser, cas
         check(browser, page, steps, position)
         browser.js("choose(shownValues().length - 1, mostTelling(shownValue()))")  # on the last device
         check(browser, page, steps, position)
-        for key in (".", "ArrowRight", "ArrowDown", "ArrowRight"):  # another map, a row below, two columns on
+        for key in (".", "ArrowUp", "ArrowRight", "ArrowRight"):  # another map, a row up, two columns on
             browser.press(key, shift=key != ".")
         check(browser, page, steps, position)
         browser.press("ArrowRight")

@@ -21,8 +21,8 @@ function onKey(event) {
 function precision() {
   const [size, off] = page.bytes > 1 ? ["2 bytes", "1/131,070"] : ["1 byte", "1/510"];
   return "Activations, weights and cotangents are tinynet's, recorded in one pass forward and one backward, in "
-    + `evaluation mode. They are stored in ${size} each, and off by at most ${off} of the range of their map (gradients `
-    + "of filters: 1 byte, 1/510). So a sum that this page adds up can differ from what was recorded in its last digits.";
+    + `evaluation mode. Each is stored in ${size}, and off by at most ${off} of the range of its map (gradients of `
+    + "filters: 1 byte, 1/510). So a sum that this page adds up can differ from what was recorded in its last digits.";
 }
 
 async function start() {
