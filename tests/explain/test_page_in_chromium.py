@@ -113,7 +113,6 @@ def check(browser, page, steps, position):
     return state
 
 
-@pytest.mark.parametrize("case", ["strong LRN", "paper"], indirect=True)
 def test_every_step_forward_and_backward_shows_the_librarys_numbers(browser, case):
     path, page, steps = case
     open_page(browser, path)
@@ -130,6 +129,17 @@ def test_every_step_forward_and_backward_shows_the_librarys_numbers(browser, cas
     browser.press("ArrowLeft")
     assert browser.js("state.position") == 2 * len(steps) - 2
     assert browser.requests == [path.as_uri()]
+
+
+@pytest.mark.parametrize("case", ["paper"], indirect=True)
+def test_dropout_as_in_2012_halves_in_evaluation(browser, case):
+    path, page, steps = case
+    open_page(browser, path)
+    positions = [i for i, step in enumerate([*steps, *reversed(steps)]) if step.kind == "dropout"]
+    assert len(positions) == 4
+    for position in positions:
+        browser.js(f"goTo({position})")
+        check(browser, page, steps, position)
 
 
 def test_a_click_on_a_unit_shows_its_numbers(browser, case):
@@ -162,6 +172,17 @@ def test_the_verdict_and_what_is_said_of_it(browser, case):
     assert browser.js("document.querySelector('#about').innerText").endswith("<b>x</b>")
     shown = browser.js("[...document.querySelectorAll('#below .number')].map(cell => cell.innerText)")
     assert shown == [f"{100 * p:.1f} %" for p in sorted(page["probabilities"], reverse=True)]
+
+
+def test_a_network_that_is_sure_is_said_to_have_nothing_to_learn(browser, case, tmp_path):
+    path, page, steps = case
+    open_page(browser, path)
+    browser.js(f"goTo({len(steps)})")
+    assert "next to nothing to learn" not in browser.js("document.body.innerText")
+    (tmp_path / "sure.html").write_text(html(page | {"loss": 1e-4}))
+    open_page(browser, tmp_path / "sure.html")
+    browser.js(f"goTo({len(steps)})")
+    assert browser.js("document.body.innerText").count("The network is sure of dog: there is next to nothing to learn") == 2
 
 
 def test_what_a_unit_sees_of_the_picture_is_where_its_gradient_is(browser, case):

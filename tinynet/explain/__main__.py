@@ -32,7 +32,7 @@ def parse(argv):
     parser.add_argument("--data", metavar="DIR", help="where the nearest training images are looked for (default: the "
                         "run's, unless it is a download)")
     parser.add_argument("--max-mb", type=float, default=5.0, metavar="MB", help="the largest page, in megabytes; the "
-                        "paper's full network needs 12 (default: 5)")
+                        "paper's full network needs 13 (default: 5)")
     options = parser.parse_args(argv)
     options.out = options.out or Path(f"explain-{options.picture.stem}.html")
     if options.out.is_dir() or not options.out.parent.is_dir():

@@ -4,7 +4,8 @@ function drawBelow() {
   const target = page.classes[page.target];
   document.querySelector("#below").replaceChildren(
     h("div", {class: "card"}, h("h2", {}, "What the network says"), pictureCanvas(null, 224), topFive(),
-      h("p", {}, "Loss for ", h("b", {}, target), ": ", h("data", {id: "loss", value: page.loss}, format(page.loss)))),
+      h("p", {}, "Loss for ", h("b", {}, target), ": ", h("data", {id: "loss", value: page.loss}, format(page.loss))),
+      sureNote()),
     h("div", {class: "card"}, h("h2", {}, `Saliency of ${target}`), saliencyCanvas(),
       note("How much the score of this class moves with each pixel: the largest |d score / d pixel| of its three "
         + "colors, from a backward pass that began at the score itself. Bright pixels matter most.")),

@@ -2,7 +2,8 @@
 
 function convBackward(context) {
   const {unit: [c, row, column], x, dx, dy, settings} = context, {kernel: [R, S], stride, padding} = settings;
-  const {K} = filterOf(context, 0), filters = Array.from({length: K}, (_, k) => ({k, sum: 0, w: filterOf(context, k).w}));
+  const {K} = filterOf(context, 0);
+  const filters = Array.from({length: K}, (_, k) => ({k, sum: 0, w: filterOf(context, k).w}));
   const windows = windowsOver(row, column, settings, dy.maps).map(window => ({...window, sum: 0}));
   for (const filter of filters) {
     for (const window of windows) {

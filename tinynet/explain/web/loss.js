@@ -23,9 +23,16 @@ VIEWS.loss = {
         label: page.classes[c], x: dx.values[c], chosen: c === n, act: () => choose(0, [c, 0, 0]),
       }))),
       note("They add up to 0: what one class is to lose, the others are to win."),
+      sureNote(),
     ];
   },
 };
+
+// Where p rounds to 1, p − 1 is 0 or next to it, and so is every gradient behind it.
+const sureNote = () => page.loss < 0.001
+  ? note(`The network is sure of ${page.classes[page.target]}: there is next to nothing to learn, and all gradients `
+         + "are tiny. With --target, another class is asked for, and they are not.")
+  : null;
 
 const percent = p => `${(100 * p).toFixed(p < 0.001 ? 3 : 1)} %`;
 

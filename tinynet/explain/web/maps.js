@@ -4,11 +4,12 @@ const layouts = new Map();  // of each canvas: where its maps are
 
 function updateMaps() {
   const pane = document.querySelector("#maps"), step = currentStep(), values = shownValues();
-  const what = backward() || step.kind === "loss" ? "What goes into" : "What comes out of";
+  const what = step.kind === "images" ? "The picture" : step.kind === "loss" ? "What goes into the loss"
+    : `${backward() ? "What goes into" : "What comes out of"} ${step.name}`;
   const [maps, height, width] = dataOf(values[0]).maps;
   const on = values.length > 1 ? ` on each of ${values.length} devices` : "";
   const size = height * width === 1 ? `${maps} numbers` : `${maps} maps of ${height} × ${width}`;
-  pane.querySelector("h2").textContent = `${what} ${step.name}: ${size}${on}`;
+  pane.querySelector("h2").textContent = `${what}: ${size}${on}`;
   pane.querySelector(".says").textContent = TEXTS[step.kind][backward() ? "backward" : "forward"].says;
   pane.querySelector(".devices").replaceChildren(...(values.length > 1 ? values : []).map((_, d) =>
     h("button", {"aria-pressed": d === state.device, click: () => choose(d, state.unit)}, page.columns[d])));

@@ -27,7 +27,7 @@ function networkBox(step, i, d, y) {
     class: exchange ? "box exchange" : "box", "data-step": i, "data-device": d, role: "listitem",
     click: () => { state.device = d; goTo(backward() ? 2 * page.steps.length - 1 - i : i); },
   });
-  const name = step.kind === "loss" ? "cross-entropy" : step.name.replace("_logits", "");
+  const name = step.kind === "loss" ? "cross-entropy" : exchange ? step.kind : step.name;
   box.append(h("rect", {x, y, width: BOX, height: ROW - 9, rx: 3}), h("text", {x: x + 4, y: y + 11.5}, name),
              h("text", {x: x + BOX - 4, y: y + 11.5, class: "shape"}, step.kind === "loss" ? "" : shape));
   return box;

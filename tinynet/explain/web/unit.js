@@ -18,7 +18,7 @@ function updateUnit() {
     h("h2", {}, unitName(state.unit, value), shownValues().length > 1 ? ` (device ${device})` : ""),
     h("p", {class: "both"}, `activation ${format(at(dataOf(value), state.unit))}, `,
       `cotangent ${format(at(cotangentOf(value), state.unit))}`),
-    ...VIEWS[step.kind][way](context),
+    ...VIEWS[step.kind][way](context).filter(Boolean),
     inThePicture(),
     sourceOf(step.kind, way),
   );
