@@ -182,7 +182,7 @@ def test_a_network_that_is_sure_is_said_to_have_nothing_to_learn(browser, case, 
     (tmp_path / "sure.html").write_text(html(page | {"loss": 1e-4}))
     open_page(browser, tmp_path / "sure.html")
     browser.js(f"goTo({len(steps)})")
-    assert browser.js("document.body.innerText").count("The network is sure of dog: there is next to nothing to learn") == 2
+    assert browser.js("document.body.innerText").count("sure of dog: there is next to nothing to learn") == 2
 
 
 def test_what_a_unit_sees_of_the_picture_is_where_its_gradient_is(browser, case):
