@@ -23,7 +23,7 @@ const SCALES = {
 };
 
 function color(scale, x, largest) {
-  const share = largest > 0 ? Math.min(Math.abs(x) / largest, 1) ** 0.7 : 0;  // a root: small values show, too
+  const share = largest > 0 ? Math.sqrt(Math.min(Math.abs(x) / largest, 1)) : 0;  // a root: small values show, too
   const end = x < 0 ? SCALES[scale].below : SCALES[scale].above;
   return end.map(channel => Math.round(255 + share * (channel - 255)));
 }

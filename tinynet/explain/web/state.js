@@ -27,12 +27,14 @@ function choose(device, unit) {
   render();
 }
 
-// The unit to begin with: the largest activation, of the logits the class that was asked about.
+// The unit to begin with: forward the largest activation, backward the largest cotangent, of either sign; of the logits
+// that of the class that was asked about.
 function mostTelling(value) {
-  const {values, size, maps} = dataOf(value);
+  const {values, size, maps} = backward() ? cotangentOf(value) : dataOf(value);
   if (currentStep().kind === "loss") return [page.target, 0, 0];
+  const rank = backward() ? Math.abs : x => x;
   let best = 0;
-  values.forEach((x, i) => { if (x > values[best]) best = i; });
+  values.forEach((x, i) => { if (rank(x) > rank(values[best])) best = i; });
   return [Math.floor(best / size), Math.floor(best % size / maps[2]), best % maps[2]];
 }
 
