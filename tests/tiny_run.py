@@ -17,10 +17,10 @@ SIZE, CLASSES, WIDTH = 96, ["cat", "dog", "</script>"], 1 / 12
 STRONG_LRN = dataclasses.replace(RECIPES["he"], lrn=dict(size=5, alpha=0.5, beta=0.75, k=2.0))
 
 
-def model(recipe="he"):
+def model(recipe="he", outputs=0):
     tinynet.manual_seed(3)
     recipe = STRONG_LRN if recipe == "strong LRN" else RECIPES[recipe]
-    return AlexNet(len(CLASSES), ("cpu", "cpu"), width=WIDTH, image_size=SIZE, recipe=recipe)
+    return AlexNet(max(len(CLASSES), outputs), ("cpu", "cpu"), width=WIDTH, image_size=SIZE, recipe=recipe)
 
 
 def picture(size=SIZE):
@@ -43,11 +43,11 @@ def decoded(array):
     return values.reshape(array["shape"]), (values * 0 + scale / 2).reshape(array["shape"])
 
 
-def write_run(folder, recipe="he", **changes):
-    """A run's folder and a picture: (folder, path of the picture)."""
+def write_run(folder, outputs=0, **changes):
+    """A run's folder and a picture: (folder, path of the picture). changes: of what the checkpoint says of its run."""
     folder.mkdir(exist_ok=True)
-    network = model(recipe)
-    options = example.Options(width=WIDTH, image_size=SIZE, recipe=recipe, data=str(folder / "gone"))
+    network = model(outputs=outputs)
+    options = example.Options(width=WIDTH, image_size=SIZE, outputs=outputs, data=str(folder / "gone"))
     side = round(SIZE * 256 / 224)
     statistics = data.Statistics(np.full((side, side, 3), 127.5, np.float32), data.PCAColor(np.ones(3), np.eye(3)))
     info = {"options": dataclasses.asdict(options), "classes": CLASSES, "files": "0", "threads": 1} | changes

@@ -202,6 +202,14 @@ def test_the_command_writes_the_page_of_a_run(tmp_path, capsys):
     assert code == 0
 
 
+def test_outputs_that_have_no_class_are_numbered(tmp_path, capsys):
+    folder, picture = tiny_run.write_run(tmp_path / "run", outputs=5)
+    code, _ = run(folder, picture, "--out", tmp_path / "page.html", capsys=capsys)
+    page = read_back((tmp_path / "page.html").read_text())
+    assert code == 0 and len(page["probabilities"]) == 5
+    assert page["classes"] == [*tiny_run.CLASSES, "output 3", "output 4"]
+
+
 def test_what_the_network_sees_is_what_evaluation_gives_it(tmp_path):
     """The crop and the normalization of the example's validation images."""
     folder, picture = tiny_run.write_run(tmp_path / "run")
