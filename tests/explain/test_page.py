@@ -239,6 +239,7 @@ def test_nearest_images_come_from_the_data_that_is_given(tmp_path, capsys, monke
     (lambda run, picture: [run, run / "checkpoint.safetensors"], "not an image"),
     (lambda run, picture: [run, picture, "--target", "cow"], "must be a class of the run, got cow; there are cat"),
     (lambda run, picture: [run, picture, "--data", "nowhere"], "does not exist"),
+    (lambda run, picture: [run, picture, "--data", ""], "name must be a folder or one of"),
     (lambda run, picture: [run, picture, "--out", "no/such/folder.html"], "must be a file in a folder that exists"),
     (lambda run, picture: [run, picture, "--out", "x" * 300], "cannot read or write"),
     (lambda run, picture: [run, picture, "--max-mb", "0"], "--max-mb must be more than 0, got 0"),

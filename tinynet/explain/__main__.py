@@ -81,7 +81,7 @@ class Run:
         if given is None and self.data in ("imagenette", "cifar10"):  # nobody asked for a download
             return None, f"Left out: the run's images are a download; --data {self.data} fetches them."
         try:
-            images, _ = data.open_images(given or self.data, self.side)
+            images, _ = data.open_images(self.data if given is None else given, self.side)
             training.check_images(self.saved, images, resume=False)
         except RunError as error:
             if given is not None:

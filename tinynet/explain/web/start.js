@@ -7,7 +7,7 @@ function render() {
 }
 
 function onKey(event) {
-  const tag = event.target.tagName, slider = event.target.type === "range";
+  const slider = event.target.type === "range";
   if (event.ctrlKey || event.altKey || event.metaKey || slider && event.target.id !== "slider") return;
   const arrows = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
   const move = arrows[event.key];
