@@ -13,7 +13,8 @@ KernelError = emulator.KernelError
 
 
 def test_modes():
-    wrong = [(dict(sanitize=True, debug=True), ValueError, "either sanitize or debug")]
+    two = dict(sanitize=True, debug=True), dict(sanitize=True, racecheck=True), dict(racecheck=True, debug=True)
+    wrong = [(both, ValueError, "only one of sanitize, racecheck and debug at a time") for both in two]
     wrong += [(dict(shuffle=seed), ValueError, "shuffle is a seed") for seed in (-1, "1", 0.5)]
     wrong += [(dict(verbose=True), TypeError, "unexpected keyword argument 'verbose'")]
     for changes, error, message in wrong:

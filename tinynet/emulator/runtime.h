@@ -21,6 +21,7 @@ struct Launch {
     int shuffle;                  // whether blocks, and threads between barriers, run in random order
     unsigned long long seed;      // of that order
     int print_now;                // whether printf writes immediately
+    int racecheck;                // whether accesses are checked, in a kernel compiled for that (racecheck.cpp)
 
     char *printed;  // what printf wrote, or null; free it with emulator_free
     char error[2048];
@@ -52,8 +53,15 @@ EMULATOR_EXPORT void barrier(const SyncCall &);       // for all threads of the 
 EMULATOR_EXPORT void warp_barrier(const SyncCall &);  // for the lanes in the mask
 EMULATOR_EXPORT int lane();
 
+// The name of a variable and how it is indexed, for messages.
+struct Shape {
+    static constexpr int AXES = 4;
+    const char *name;
+    unsigned long item_size, lengths[AXES];  // of the array's axes; 0 where it has no such axis
+};
+
 // The block's shared memory: a variable for each key, and the dynamic part.
-EMULATOR_EXPORT void *shared_memory(const void *key, unsigned long bytes, Line);
+EMULATOR_EXPORT void *shared_memory(const void *key, unsigned long bytes, const Shape &, Line);
 EMULATOR_EXPORT void *dynamic_shared_memory();
 
 // printf. Python writes the text after the launch, as CUDA does when the host synchronizes.

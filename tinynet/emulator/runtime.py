@@ -24,6 +24,7 @@ class Launch(ctypes.Structure):  # runtime.h explains the fields
         ("shuffle", ctypes.c_int),
         ("seed", ctypes.c_ulonglong),
         ("print_now", ctypes.c_int),
+        ("racecheck", ctypes.c_int),
         ("printed", ctypes.c_void_p),
         ("error", ctypes.c_char * 2048),
     ]
@@ -51,8 +52,8 @@ class Description(ctypes.Structure):  # likewise
 @functools.cache
 def runtime():
     name = ["-install_name", "@rpath/library.so"] if MACOS else []
-    flags = [*compiler.FLAGS, "-O2", "-g", "-shared", *name]
-    path = compiler.build("library.so", compiler.source_of("runtime.cpp"), flags)
+    flags = [*compiler.FLAGS, "-O2", "-g", "-shared", *name, "-ldl"]
+    path = compiler.build("library.so", compiler.source_of("runtime.cpp", "racecheck.cpp"), flags)
     return ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)  # so that kernels find its functions
 
 

@@ -29,12 +29,7 @@ def build(text, original):
         runner = compiler.source_of("runtime.cpp", "sanitized.cpp")
         object_ = compiler.build("runner.o", runner, [*compiler.FLAGS, *FLAGS, "-c"])
     except compiler.CompileError as error:
-        command = " ".join(compiler.compiler()[0])
-        reason = next((line for line in str(error).splitlines() if "error" in line), "nothing")
-        raise RuntimeError(
-            "emulator.mode(sanitize=True) needs a compiler with an address sanitizer, g++ or clang++; "
-            f"{command} says: {reason}"
-        ) from None
+        raise compiler.lacks("sanitize", "a compiler with an address sanitizer", error) from None
     return compiler.build("program", text, [*compiler.FLAGS, *FLAGS, "-rdynamic", str(object_), "-ldl"], original)
 
 

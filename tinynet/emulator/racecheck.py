@@ -1,0 +1,61 @@
+"""Compiles a kernel so that each of its loads and stores is checked (racecheck.cpp), and explains what was found.
+
+The check is named after that of NVIDIA's compute-sanitizer. It finds races, that is two accesses to the same memory by
+different threads, at least one of them a write, with no barrier between them; and reads of shared memory that no
+thread of the block has written. It needs no luck: it tracks what orders the accesses, not in which order they happen.
+
+g++ and clang++ put a call before each load and store with -fsanitize=thread. Without this option at link time, their
+own library is left out, and the calls reach the runtime's functions of the same names.
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from tinynet.emulator import compiler, runtime
+
+FLAGS = ["-O1", "-gdwarf-4", "-fsanitize=thread"]  # addr2line 2.40 misreads the file names of DWARF 5
+
+
+def load(text, original):
+    """The library made from a translated .cu file. Raises RuntimeError without the tools that this mode needs."""
+    try:
+        compiler.build("empty.o", "", [*compiler.FLAGS, *FLAGS, "-c"])
+    except compiler.CompileError as error:
+        raise compiler.lacks("racecheck", "a compiler with -fsanitize=thread", error) from None
+    if not shutil.which("addr2line"):
+        raise RuntimeError("emulator.mode(racecheck=True) needs addr2line, of GNU binutils, to find the source's lines")
+    object_ = compiler.build("kernel.o", text, [*compiler.FLAGS, *FLAGS, "-c"], original)
+    return runtime.load("", [str(object_)], original)
+
+
+# ------------------------------------------------------------------------------ reports
+
+
+def explain(error, library, arrays):
+    """The runtime's message with the lines of the source and the names of the arguments.
+
+    arrays: for each array among the arguments, (number of the argument, NumPy array, parameter).
+    """
+    error = re.sub(r"\{code (0x\w+)\}", lambda match: source_line(match[1], library), error)
+    return re.sub(r"\{data (0x\w+)\}", lambda match: element(int(match[1], 16), arrays), error)
+
+
+def source_line(address, library):
+    """The line of the .cu file, "kernel.cu:5", that the code at this address of the library was compiled from."""
+    command = ["addr2line", "--inlines", f"--exe={library}", address]
+    calls = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    calls = [call.partition(" ")[0].rpartition(":") for call in calls]  # from the innermost one
+    file, _, line = next((call for call in calls if Path(call[0]).name != "cuda_on_cpu.h"), calls[0])
+    return f"{Path(file).name if file.startswith(str(compiler.cache_folder())) else file}:{line}"
+
+
+def element(address, arrays):
+    """An address in words: "y[12]", counted along the flattened array."""
+    for number, array, parameter in arrays:
+        index, rest = divmod(address - array.ctypes.data, array.itemsize)
+        if 0 <= index < array.size:
+            name = re.search(r"\w+$", parameter.text)
+            return f"{name[0] if name else f'argument {number}'}[{index}]" + (f", byte {rest}" if rest else "")
+    return f"the memory at {address:#x}"
