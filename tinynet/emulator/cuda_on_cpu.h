@@ -91,7 +91,9 @@ template <class Unique> struct Shared {
         return *static_cast<T *>(shared_memory(&key, sizeof(T), shape, line));
     }
 };
-template <class Unique> Shared<Unique> shared(const char *name, Unique, Line line = Line::here()) { return {name, line}; }
+template <class Unique> Shared<Unique> shared(const char *name, Unique, Line line = Line::here()) {
+    return {name, line};
+}
 
 struct dynamic_shared {
     template <class T> operator T *() const { return static_cast<T *>(dynamic_shared_memory()); }
@@ -249,7 +251,8 @@ EMULATOR_ATOMIC(atomicXor, old ^ value, int, unsigned, unsigned long long)
 EMULATOR_ATOMIC(atomicInc, old >= value ? 0 : old + 1, unsigned)
 EMULATOR_ATOMIC(atomicDec, old == 0 || old > value ? value : old - 1, unsigned)
 template <class T>
-__forceinline__ T atomicCAS(T *address, typename emulator::Same<T>::type compare, typename emulator::Same<T>::type value) {
+__forceinline__ T atomicCAS(T *address, typename emulator::Same<T>::type compare,
+                            typename emulator::Same<T>::type value) {
     static_assert(emulator::one_of<T, int, unsigned, unsigned long long, unsigned short>,
                   "CUDA has no atomicCAS for this type");
     return emulator::atomically(address, [=](T old) -> T { return old == compare ? value : old; });

@@ -19,21 +19,22 @@
 constexpr int MAX_THREADS = 1024, WARP = 32;  // threads per block, per warp
 
 struct Access {
-    uint32_t block;  // its number in the grid
-    uint16_t thread;  // its index in the block
-    uint8_t bytes;  // which of the word's four, one bit each
+    uint32_t block;     // its number in the grid
+    uint16_t thread;    // its index in the block
+    uint8_t bytes;      // which of the word's four, one bit each
     bool atomic;
-    uint32_t barriers;
-    uint32_t clock;  // 0: there was no access
-    const char *code;  // the return address of the call that the compiler put before it
+    uint32_t barriers;  // that the block had passed
+    uint32_t clock;     // of the thread; 0: there was no access
+    const char *code;   // the return address of the call that the compiler put before it
 
     bool operator<(const Access &other) const {
         return block != other.block ? block < other.block : thread < other.thread;
     }
 };
 
-// The accesses of one kind, to one word, that nothing orders. If two or more threads have made some, the first and the
-// last of these are enough: a thread that both are ordered with is, in all but contrived cases, ordered with the others.
+// The accesses of one kind to one word that nothing orders. If several threads have made some, the first and the last
+// of these are enough: a thread that both are ordered with is ordered with the others too, unless the masks of
+// __syncwarp are contrived.
 struct Accesses {
     Access first, last;
 };
