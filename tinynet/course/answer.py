@@ -1,0 +1,160 @@
+"""A student's answer, run beside the library's own: the steps that every exercise in Python has."""
+
+import traceback
+
+import numpy as np
+
+from tinynet import functional as F
+from tinynet.autograd import Tensor
+from tinynet.course.bench import Bench, load
+from tinynet.course.compare import first_difference, same
+from tinynet.course.exercise import Wrong
+from tinynet.course.explain import explain, library
+from tinynet.gradcheck import GradcheckError, gradcheck
+
+
+class Answer:
+    """The answer `text`, from the file at `path`; each method is a step, and raises Wrong or NotDone."""
+
+    def __init__(self, exercise, text, path):
+        self.exercise, self.text, self.path = exercise, text, str(path)
+
+    def loads(self):
+        try:
+            self.mine = Bench(self.exercise, load(self.text, self.path))
+        except SyntaxError as error:
+            raise Wrong(f"{self.path}, line {error.lineno}: {error.msg}: {(error.text or '').strip()}") from None
+        except (Exception, SystemExit) as error:
+            raise Wrong(self.at_line(error)) from None
+        for hole in self.exercise.holes:
+            what = self.mine.module
+            for name in hole.split("."):
+                what = getattr(what, name, None)
+            if what is None:
+                raise Wrong(f"{self.path} has no {hole} any more; it is what you are to write")
+        self.library = library(self.exercise)
+
+    def runs(self, part):
+        outcome = self.mine.outcome(part, self.exercise.sizes)
+        if outcome.raised:
+            self.explain(part, self.exercise.sizes, [self.at_line(outcome.raised)])
+
+    def inputs_unchanged(self, part):
+        outcome = self.mine.outcome(part, self.exercise.sizes)
+        if outcome.changed:
+            what = " and ".join(outcome.changed)
+            self.explain(part, self.exercise.sizes, [
+                f"{what} was changed: it belongs to the caller, and others may still need it. Compute into a new array."
+            ])
+
+    def shapes(self, part):
+        self.compare(part, self.exercise.sizes, shapes_only=True)
+
+    def by_hand(self, part):
+        hand = self.exercise.hand
+        sizes = {**self.exercise.sizes, **hand.sizes}
+        outcome = self.mine.run(part, {name: np.array(a) for name, a in hand.arrays.items()}, sizes)
+        expected = {name: a for name, a in hand.expected.items() if self.belongs(name, part)}
+        if outcome.raised:
+            self.explain(part, self.exercise.sizes, [self.at_line(outcome.raised)])
+        for name, a in expected.items():
+            if not same(outcome.results[name], np.array(a), 1e-4):
+                lines = ["in the example that the page does by hand:"]
+                lines += [f"    {key} = {numbers(value)}" for key, value in hand.arrays.items()]
+                lines += [f"    {name} should be {numbers(a)}", f"    {name} is {numbers(outcome.results[name])}"]
+                self.explain(part, self.exercise.sizes, lines)
+
+    def belongs(self, name, part):
+        return name in self.library.outcome(part, self.exercise.sizes).results
+
+    def same_as_loops(self, part):
+        sizes = self.exercise.sizes
+        expected = self.exercise.loops(self.mine.draw(sizes), sizes)
+        results = self.mine.outcome(part, sizes).results
+        for name, a in expected.items():
+            if not same(results[name], a):
+                self.explain(part, sizes, [])
+
+    def measured_slopes(self):
+        """Central differences of the answer's own forward pass."""
+        exercise, sizes = self.exercise, self.exercise.sizes
+        arrays = self.mine.draw(sizes)
+        names = [name for name, a in arrays.items() if a.dtype.kind == "f"]
+        tensors = [Tensor(arrays[name], requires_grad=True) for name in names]
+
+        def one_output(*tensors):
+            ys = exercise.call(self.mine.module, {**arrays, **dict(zip(names, tensors, strict=True))}, sizes)
+            return join(ys) if isinstance(ys, list) else ys
+
+        try:
+            gradcheck(one_output, tensors)
+        except GradcheckError as error:
+            self.explain("backward", sizes, [str(error)])
+            raise Wrong(str(error)) from None
+
+    def other_sizes(self, part):
+        for change in self.exercise.others.values():
+            self.compare(part, {**self.exercise.sizes, **change})
+        self.compare(part, self.exercise.sizes)
+
+    def float32(self, part):
+        sizes = self.exercise.sizes
+        outcome, exact = (bench.outcome(part, sizes, np.float32) for bench in (self.mine, self.library))
+        if outcome.raised:
+            raise Wrong("right in float64; in float32:", self.at_line(outcome.raised))
+        for name, a in exact.results.items():
+            received = outcome.results[name]
+            if received.dtype != a.dtype:
+                raise Wrong(f"for inputs of float32 {name} is {received.dtype}; it should be float32: make new arrays "
+                            "with the dtype of an input, as in np.zeros(shape, x.dtype)")
+            if not same(received, a, 1e-4):
+                raise Wrong(f"{name} is right in float64, but not in float32: {first_difference(name, received, a)}",
+                            "A difference of nearly equal numbers loses its digits, and float32 has only seven.")
+
+    def twice(self, part):
+        sizes = self.exercise.sizes
+        again = self.mine.run(part, self.mine.draw(sizes), sizes)
+        if again.raised:
+            raise Wrong("right once; the second time:", self.at_line(again.raised))
+        for name, a in self.library.outcome(part, sizes).results.items():
+            if not same(again.results[name], a):
+                raise Wrong(f"{name} is right once, and wrong the second time: what is kept between two calls?",
+                            first_difference(name, again.results[name], a))
+
+    # ------------------------------------------------------------------ helpers
+
+    def compare(self, part, sizes, shapes_only=False):
+        """Raise Wrong unless the answer gives what the library gives."""
+        received, expected = (bench.outcome(part, sizes) for bench in (self.mine, self.library))
+        if received.raised:
+            self.explain(part, sizes, [self.at_line(received.raised)])
+        for name, a in expected.results.items():
+            b = received.results.get(name)
+            if not isinstance(b, np.ndarray | np.generic):
+                raise Wrong(f"{name} should be an array, got {type(b).__name__}")
+            if b.shape != a.shape:
+                self.explain(part, sizes, [f"{name} has shape {b.shape}, expected {a.shape}"])
+            if b.dtype != a.dtype:
+                raise Wrong(f"{name} is {b.dtype}, expected {a.dtype}, as the inputs are")
+            if not shapes_only and not same(b, a):
+                self.explain(part, sizes, [])
+
+    def explain(self, part, sizes, lines):
+        """Raise Wrong with the mistake, if it is a known one, or with what can be said about it."""
+        explain(self.exercise, part, sizes, self.mine, lines)
+
+    def at_line(self, error):
+        """The exception, with the last line of the student's file that led to it."""
+        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == self.path]
+        where = f"{self.path}, line {lines[-1].lineno}: " if lines else ""
+        code = f"\n    {lines[-1].line}" if lines and lines[-1].line else ""
+        return f"{where}{type(error).__name__}: {error}{code}"
+
+
+def join(ys):
+    """Several outputs as one vector."""
+    return F.concatenate([F.reshape(y, (-1,)) for y in ys], 0)
+
+
+def numbers(a):
+    return np.array2string(np.asarray(a), precision=4, separator=", ", suppress_small=True).replace("\n", "\n" + " " * 8)

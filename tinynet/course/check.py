@@ -1,0 +1,52 @@
+"""Runs the check of one file in a process of its own, and says what became of it, whatever happens there."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tinynet.course.exercise import Verdict
+from tinynet.course.exercises import by_name
+from tinynet.errors import RunError
+
+SECONDS = 60  # many times what a right answer takes
+
+
+def check(path, seconds=SECONDS, quiet=False):
+    """The verdict on the file at `path`, which has its exercise's name. quiet: what it prints is not shown."""
+    path = Path(path)
+    exercise = by_name(path.stem)
+    if not path.is_file():
+        raise RunError(f"there is no file {path}; python -m tinynet.course start {exercise.name} makes one")
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "verdict.json"
+        command = [sys.executable, "-m", "tinynet.course.child", str(path), exercise.name, str(out), str(seconds)]
+        try:
+            ended = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL if quiet else None,
+                stderr=subprocess.PIPE, timeout=seconds + 30, text=True, errors="replace",
+            )
+            code, said = ended.returncode, ended.stderr
+        except subprocess.TimeoutExpired:
+            code, said = None, ""
+        verdict = Verdict(**json.loads(out.read_text(encoding="utf-8"))) if out.exists() else Verdict(exercise.name)
+        hang = Path(f"{out}.hang")
+        hang = hang.read_text() if hang.exists() else ""
+    if code != 0 or verdict.failed and verdict.state == "right":
+        verdict.state = "wrong"
+        verdict.lines = [how_it_ended(path, code, said, hang, seconds)]
+    return verdict
+
+
+def how_it_ended(path, code, said, hang, seconds):
+    """One line on an answer that did not come to an end."""
+    where = re.search(re.escape(f'File "{path}", line ') + r"(\d+)", hang)
+    if hang or code is None:
+        line = f", at line {where[1]}" if where else ""
+        return f"{path} was still running after {seconds:g} seconds{line}: does a loop never end?"
+    if code < 0:
+        return f"{path} crashed Python (signal {-code})"
+    last = said.strip().splitlines()[-1:] or [f"exit code {code}"]
+    return f"the check of {path} ended early: {last[0]}"

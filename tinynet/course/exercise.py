@@ -1,0 +1,130 @@
+"""What an exercise is, whatever language it is written in; and what a checker says of an answer."""
+
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A known mistake: the library's own source with `edits`, {old text: new text}, and the hint for whoever made it.
+
+    Each old text must occur exactly once. see: where to read again: what a paragraph in the exercise's section begins with
+    in bold, as in "Step 3"; or another heading of the page, as in "## By hand".
+    """
+
+    hint: str
+    edits: dict
+    see: str = ""
+
+    def source(self, text):
+        """The library's text with this mistake in it."""
+        return replaced(text, self.edits)
+
+
+def replaced(text, edits):
+    """The text with each key of `edits` replaced by its value. Raises LookupError unless each occurs exactly once."""
+    for old, new in edits.items():
+        if text.count(old) != 1:
+            raise LookupError(f"this text should occur once in the library, occurs {text.count(old)} times: {old}")
+        text = text.replace(old, new)
+    return text
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exercise:
+    """One file of the library, some of whose functions are to be written again.
+
+    name: what `start` and `check` call it; also the stem of the student's file. week, minutes: of the course, to
+    write it. file: the library's own, below tinynet/. page, section: where its maths is derived. holes: the functions
+    whose bodies go, as in ("Relu.backward", "window_sum"). removed: functions that go altogether, because they give the
+    answer away. hide: {text that gives it away: what stands there instead}; each must occur once. given: {hole: lines of its
+    body that the student gets}. twins: the known mistakes.
+    """
+
+    name: str
+    week: int
+    minutes: int
+    file: str
+    page: str
+    section: str
+    holes: tuple
+    removed: tuple = ()
+    hide: dict = field(default_factory=dict)
+    given: dict = field(default_factory=dict)
+    twins: tuple = ()
+
+    def source(self):
+        """The library's own text."""
+        return (files("tinynet") / self.file).read_text(encoding="utf-8")
+
+    def stub(self, path):
+        """What the student starts from, to be written to `path`."""
+        raise NotImplementedError
+
+    def steps(self, text, path):
+        """What is checked of an answer: Steps, in an order that a beginner can follow. Nothing runs before the first.
+
+        text, path: the answer, and the file that it came from, for messages. A twin is checked in the same way.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of what is checked. run: returns if it holds, raises Wrong or NotDone if not.
+
+    part: what the answer is asked for, such as "forward"; steps of one part are printed together.
+    """
+
+    part: str
+    title: str
+    run: object
+
+
+class Wrong(Exception):
+    """lines: what is wrong, for the student. hint: the known mistake, if it is one. see: the step to read again."""
+
+    def __init__(self, *lines, hint="", see=""):
+        super().__init__(*lines)
+        self.lines, self.hint, self.see = list(lines), hint, see
+
+
+class NotDone(Exception):
+    """The body of a function still has to be written."""
+
+
+@dataclass
+class Verdict:
+    """state: right, wrong or "not done". passed: [part, title] of each step that held; failed: of the one that did not.
+
+    lines, hint, see: of Wrong.
+    """
+
+    exercise: str
+    state: str = "right"
+    passed: list = field(default_factory=list)
+    failed: list | None = None
+    lines: list = field(default_factory=list)
+    hint: str = ""
+    see: str = ""
+
+    as_dict = asdict
+
+
+def judge(exercise, text, path, told=lambda verdict: None):
+    """The verdict on an answer. Stops at the first step that fails. told(verdict): called before each step."""
+    verdict = Verdict(exercise.name)
+    for step in exercise.steps(text, path):
+        verdict.failed = [step.part, step.title]  # until it is known that it holds
+        told(verdict)
+        try:
+            step.run()
+        except NotDone as todo:
+            verdict.state, verdict.lines = "not done", [str(todo)]
+            return verdict
+        except Wrong as wrong:
+            verdict.state, verdict.lines, verdict.hint, verdict.see = "wrong", wrong.lines, wrong.hint, wrong.see
+            return verdict
+        verdict.passed.append(verdict.failed)
+        verdict.failed = None
+    return verdict

@@ -1,0 +1,34 @@
+"""A verdict as lines for the terminal."""
+
+import textwrap
+from itertools import groupby
+
+WIDTH = 100
+
+
+def report(verdict, exercise):
+    """The steps that hold, the one that does not, and why."""
+    steps = [(part, f"{n} {title}  {state}") for n, (part, title, state) in enumerate(states(verdict), 1)]
+    lines = []
+    for part, group in groupby(steps, key=lambda step: step[0]):
+        label = f"{part or exercise.name:<22}"
+        words = "   ".join(text.replace(" ", "\0") for _, text in group)  # a step is not broken over two lines
+        wrapped = textwrap.wrap(words, WIDTH, initial_indent=label, subsequent_indent=" " * len(label))
+        lines += [line.replace("\0", " ") for line in wrapped]
+    if verdict.state == "right":
+        return [*lines, "right."]
+    lines += ["", *verdict.lines]
+    if verdict.hint:
+        lines += ["", f"A known mistake gives exactly these numbers: {verdict.hint}"]
+    if verdict.see.startswith("## "):
+        where = f'"{verdict.see[3:]}"'
+    else:
+        where = f'"{exercise.section}"' + (f", {verdict.see}" if verdict.see else "")
+    return [*lines, f"Read{' again' if verdict.state == 'wrong' else ''}: {exercise.page}, {where}."]
+
+
+def states(verdict):
+    for part, title in verdict.passed:
+        yield part, title, "ok"
+    if verdict.failed:
+        yield *verdict.failed, "NOT DONE" if verdict.state == "not done" else "WRONG"
