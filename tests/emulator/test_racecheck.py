@@ -200,13 +200,40 @@ def test_a_view_is_named_as_the_argument_that_it_is():
 
 
 def test_without_the_tools(monkeypatch):
+    flags = racecheck.flags.__wrapped__
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(RuntimeError, match=r"mode\(racecheck=True\) needs addr2line"):
-        racecheck.load("", "")
+        flags()
 
     def build(*_):
         raise compiler.CompileError("first\nerror: unsupported option '-fsanitize=thread'")
 
     monkeypatch.setattr(compiler, "build", build)
     with pytest.raises(RuntimeError, match=r"needs a compiler with -fsanitize=thread, g\+\+ or clang\+\+; .*: error"):
-        racecheck.load("", "")
+        flags()
+
+
+def test_accesses_are_counted():
+    code = r"""extern "C" __global__ void f(const double *x, float *y, int *n, float *unused) {
+        __shared__ float s[64];
+        float own[2] = {(float)x[0], 5};
+        s[threadIdx.x] = x[threadIdx.x] + own[threadIdx.x % 2];
+        __syncthreads();
+        if (threadIdx.x < 8) ((float4 *)y)[threadIdx.x] = {s[0], s[1], s[2], s[3]};
+        atomicAdd(n, 1);
+    }"""
+    args = np.arange(64.0), zeros(64), zeros(1, dtype="int32"), zeros(1)
+    with emulator.accesses() as counted:
+        with emulator.mode(racecheck=True):
+            launch(code, *args, block=(64,))
+            assert counted == {("x", "load"): 2 * 64, ("y", "store"): 32, ("n", "atomic"): 64}
+            launch(code, *args, block=(64,))
+        launch(code, *args, block=(64,))  # not in the mode
+    assert counted == {("x", "load"): 4 * 64, ("y", "store"): 64, ("n", "atomic"): 128}
+
+
+def test_a_variable_that_is_not_set_shows():
+    """Its value is not 0, as it often is by luck."""
+    sum = "float sum;\n for (int j = 0; j < t % 2; j++) sum += x[j];\n if (blockIdx.x == 0) y[t] = sum;"
+    _, y, _ = run(kernel(sum))
+    assert (np.abs(y[:64]) > 1e6).all()

@@ -117,11 +117,14 @@ class RawKernel:
             racecheck=mode.racecheck,
         )
         self._record_work(args, stream)
-        printed, error = self._run_sanitized(launch, packed, args) if mode.sanitize else runtime.run(launch)
+        if mode.sanitize:
+            printed, error = self._run_sanitized(launch, packed, args)
+        elif mode.racecheck:
+            printed, error = racecheck.run(self._module._build("racecheck"), launch, self._arrays(args))
+        else:
+            printed, error = runtime.run(launch)
         if printed:
             sys.stdout.write(printed)
-        if error and mode.racecheck:
-            error = racecheck.explain(error, self._module._build("racecheck")._name, self._arrays(args))
         if error:
             raise self._error(error)
 

@@ -7,6 +7,7 @@ void Worker::access(const void *address, size_t bytes, Kind kind, const void *co
     uintptr_t start = uintptr_t(address), end = start + bytes;
     if (start - uintptr_t(stacks) < MAX_THREADS * STACK_ROOM) return;  // a thread's own variable
     SharedVariable *variable = shared_variable_at(start);
+    if (!variable) count_access(start, bytes, kind);
     if (!variable && fenced) return;
     for (uintptr_t word = start & ~uintptr_t(3); word < end; word += 4) {
         unsigned skipped = start > word ? start - word : 0;
@@ -21,6 +22,14 @@ void Worker::access(const void *address, size_t bytes, Kind kind, const void *co
         if (kind != READ) here.initialized |= mask;
         order.record(kind == READ ? here.read : here.written, now);
     }
+}
+
+void Worker::count_access(uintptr_t address, size_t bytes, Kind kind) {
+    for (ArgumentArray *array = launch->arrays; array < launch->arrays + launch->array_count; array++)
+        if (address - uintptr_t(array->memory) < array->bytes) {
+            array->accessed[kind] += bytes;
+            return;
+        }
 }
 
 SharedVariable *Worker::shared_variable_at(uintptr_t address) {

@@ -8,36 +8,86 @@ g++ and clang++ put a call before each load and store with -fsanitize=thread. Wi
 own library is left out, and the calls reach the runtime's functions of the same names.
 """
 
+import functools
 import re
 import shutil
 import subprocess
+from collections import Counter
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tinynet.emulator import compiler, runtime
 
 FLAGS = ["-O1", "-gdwarf-4", "-fsanitize=thread"]  # addr2line 2.40 misreads the file names of DWARF 5
+WHERE_KNOWN = (
+    # What a thread reads of its own variables before it has set them is then not 0 by luck. (g++ 12, clang++ 8.)
+    ["-ftrivial-auto-var-init=pattern"],
+    # clang++ otherwise leaves out a load that a store to the same address follows.
+    ["-mllvm", "-tsan-instrument-read-before-write=1"],
+)
 
 
 def load(text, original):
     """The library made from a translated .cu file. Raises RuntimeError without the tools that this mode needs."""
+    object_ = compiler.build("kernel.o", text, flags(), original)
+    return runtime.load("", [str(object_)], original)
+
+
+@functools.cache
+def flags():
+    """For the compiler that there is."""
+    found = [*compiler.FLAGS, *FLAGS, "-c"]
     try:
-        compiler.build("empty.o", "", [*compiler.FLAGS, *FLAGS, "-c"])
+        compiler.build("empty.o", "", found)
     except compiler.CompileError as error:
         raise compiler.lacks("racecheck", "a compiler with -fsanitize=thread", error) from None
     if not shutil.which("addr2line"):
         raise RuntimeError("emulator.mode(racecheck=True) needs addr2line, of GNU binutils, to find the source's lines")
-    object_ = compiler.build("kernel.o", text, [*compiler.FLAGS, *FLAGS, "-c"], original)
-    return runtime.load("", [str(object_)], original)
+    for more in WHERE_KNOWN:
+        with suppress(compiler.CompileError):
+            compiler.build("empty.o", "", [*found, *more])
+            found += more
+    return found
+
+
+def run(library, launch, arrays):
+    """Runs a launch. Returns (printed text, error message or None).
+
+    arrays: for each array among the arguments, (number of the argument, NumPy array, parameter).
+    """
+    counted = (runtime.ArgumentArray * len(arrays))(*((a.ctypes.data, a.nbytes) for _, a, _ in arrays))
+    launch.arrays, launch.array_count = counted, len(counted)
+    printed, error = runtime.run(launch)
+    for (number, array, parameter), counts in zip(arrays, counted, strict=True):
+        for what, size in zip(("load", "store", "atomic"), counts.accessed, strict=True):
+            for counter in _counters if size else ():
+                counter[name(number, parameter), what] += size // array.itemsize
+    return printed, error and explain(error, library._name, arrays)
+
+
+_counters = []  # one for each open `with accesses()`
+
+
+@contextmanager
+def accesses():
+    """Counts the elements of arrays that kernels access meanwhile, in the mode racecheck.
+
+    The counter's keys are (name of the kernel's parameter, "load" or "store" or "atomic"). A block's shared memory and
+    a thread's own variables do not count.
+    """
+    counter = Counter()
+    _counters.append(counter)
+    try:
+        yield counter
+    finally:
+        _counters[:] = [other for other in _counters if other is not counter]
 
 
 # ------------------------------------------------------------------------------ reports
 
 
 def explain(error, library, arrays):
-    """The runtime's message with the lines of the source and the names of the arguments.
-
-    arrays: for each array among the arguments, (number of the argument, NumPy array, parameter).
-    """
+    """The runtime's message with the lines of the source and the names of the arguments."""
     error = re.sub(r"\{code (0x\w+)\}", lambda match: source_line(match[1], library), error)
     return re.sub(r"\{data (0x\w+)\}", lambda match: element(int(match[1], 16), arrays), error)
 
@@ -56,6 +106,11 @@ def element(address, arrays):
     for number, array, parameter in arrays:
         index, rest = divmod(address - array.ctypes.data, array.itemsize)
         if 0 <= index < array.size:
-            name = re.search(r"\w+$", parameter.text)
-            return f"{name[0] if name else f'argument {number}'}[{index}]" + (f", byte {rest}" if rest else "")
+            return f"{name(number, parameter)}[{index}]" + (f", byte {rest}" if rest else "")
     return f"the memory at {address:#x}"
+
+
+def name(number, parameter):
+    """x for the parameter `const float *x`."""
+    found = re.search(r"\w+$", parameter.text or "")
+    return found[0] if found else f"argument {number}"

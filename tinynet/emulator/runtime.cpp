@@ -84,8 +84,6 @@ struct SharedVariable {  // the dynamic one has no key
     std::vector<Word> words;  // to check races
 };
 
-enum Kind { READ, WRITE, ATOMIC };  // of an access
-
 class Worker {
   public:
     void work(Progress &, bool starts_others);
@@ -101,6 +99,7 @@ class Worker {
 
     bool checks_races() const { return launch->racecheck; }
     void access(const void *address, size_t bytes, Kind, const void *code);  // racecheck.cpp
+    void count_access(uintptr_t address, size_t bytes, Kind);
     bool fenced;  // a thread of the launch has called __threadfence()
 
   private:

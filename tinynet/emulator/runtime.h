@@ -10,6 +10,14 @@ struct Index { unsigned x, y, z; };
 
 // ------------------------------------------------------------------------------ for Python
 
+enum Kind { READ, WRITE, ATOMIC };  // of an access
+
+// An array among the arguments, and how many of its bytes have been accessed, by Kind. Counted if racecheck is set.
+struct ArgumentArray {
+    char *memory;
+    unsigned long bytes, accessed[3];
+};
+
 // Python fills in the fields above the empty line and reads those below. runtime.py has the same struct.
 struct Launch {
     void (*enter)(char *arguments);  // runs the kernel as thread threadIdx of block blockIdx
@@ -22,6 +30,8 @@ struct Launch {
     unsigned long long seed;      // of that order
     int print_now;                // whether printf writes immediately
     int racecheck;                // whether accesses are checked, in a kernel compiled for that (racecheck.cpp)
+    ArgumentArray *arrays;
+    int array_count;
 
     char *printed;  // what printf wrote, or null; free it with emulator_free
     char error[2048];

@@ -12,7 +12,11 @@ WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 
 MACOS = sys.platform == "darwin"
 
 
-class Launch(ctypes.Structure):  # runtime.h explains the fields
+class ArgumentArray(ctypes.Structure):  # runtime.h explains the fields
+    _fields_ = [("memory", ctypes.c_void_p), ("bytes", ctypes.c_ulong), ("accessed", ctypes.c_ulong * 3)]
+
+
+class Launch(ctypes.Structure):  # likewise
     _fields_ = [
         ("enter", ctypes.c_void_p),
         ("arguments", ctypes.c_char_p),
@@ -25,6 +29,8 @@ class Launch(ctypes.Structure):  # runtime.h explains the fields
         ("seed", ctypes.c_ulonglong),
         ("print_now", ctypes.c_int),
         ("racecheck", ctypes.c_int),
+        ("arrays", ctypes.POINTER(ArgumentArray)),
+        ("array_count", ctypes.c_int),
         ("printed", ctypes.c_void_p),
         ("error", ctypes.c_char * 2048),
     ]
