@@ -5,9 +5,12 @@ import contextlib
 import sys
 from pathlib import Path
 
+from tinynet.course import train
 from tinynet.course.check import SECONDS, check
 from tinynet.course.exercises import EXERCISES, by_name
+from tinynet.course.grades import grade
 from tinynet.course.report import report
+from tinynet.course.solution import solution
 from tinynet.errors import RunError
 from tinynet.files import replacing
 
@@ -40,7 +43,16 @@ def parser():
         ("--force", dict(action="store_true", help="start over; what was there is kept beside it, as NAME.py.bak")),
     )
     seconds = "--seconds", dict(type=float, default=SECONDS, help=f"how long an answer may run (default: {SECONDS})")
-    command("check", check_one, ("file", dict(type=Path, help="such as work/relu.py")), seconds)
+    command(
+        "check", check_answers, ("file", dict(nargs="?", type=Path, help="such as work/relu.py")), seconds,
+        ("--all", dict(action="store_true", help="every answer in --folder, or in students' folders in it")), folder,
+        ("--json", dict(type=Path, metavar="FILE", help="with --all: write what was found to FILE")),
+    )
+    command("solution", show_solution, name, folder)
+    command(
+        "train", train_with, ("file", dict(type=Path, help="such as work/conv2d.py")),
+        ("--steps", dict(type=int, default=20, help="of training (default: 20)")), seconds,
+    )
     return parser
 
 
@@ -48,7 +60,7 @@ def list_all(args):
     """all exercises, in order, and what has been started"""
     print(f"{'':<22}{'week':<6}{'minutes':<9}{'state':<14}page")
     for exercise in EXERCISES:
-        path = answer_path(args.folder, exercise)
+        path = args.folder / exercise.file_name
         print(f"{exercise.name:<22}{exercise.week:<6}{exercise.minutes:<9}{state(path):<14}{exercise.page}")
     return 0
 
@@ -63,7 +75,7 @@ def state(path):
 def start(args):
     """a file to write your answer in: the library's own, less what you are to write"""
     exercise = by_name(args.name)
-    path = answer_path(args.folder, exercise)
+    path = args.folder / exercise.file_name
     if path.exists():
         if not args.force:
             raise RunError(f"{path} exists already; --force starts over, and keeps it as {path.name}.bak")
@@ -77,16 +89,30 @@ def start(args):
     return 0
 
 
-def check_one(args):
+def check_answers(args):
     """whether an answer is right; if not, why not"""
-    exercise = by_name(args.file.stem)
+    if args.all == bool(args.file):
+        raise RunError("check needs a file such as work/relu.py, or --all")
+    if args.all:
+        return 0 if grade(args.folder, args.json, args.seconds) else 1
     verdict = check(args.file, args.seconds)
-    print("\n".join(report(verdict, exercise)))
+    print("\n".join(report(verdict, by_name(args.file.stem))))
     return 0 if verdict.state == "right" else 1
 
 
-def answer_path(folder, exercise):
-    return folder / f"{exercise.name}{Path(exercise.file).suffix}"
+def show_solution(args):
+    """your answer compared with the library's, after you have tried"""
+    exercise = by_name(args.name)
+    print("\n".join(solution(exercise, args.folder / exercise.file_name)))
+    return 0
+
+
+def train_with(args):
+    """AlexNet for a few steps, with the library's layer and with yours: the losses side by side"""
+    with in_words(f"cannot read {args.file}"):
+        text = args.file.read_text(encoding="utf-8")
+    rows = train.side_by_side(args.file.stem, text, args.file, args.steps, args.seconds)
+    return 0 if train.compare(rows) else 1
 
 
 @contextlib.contextmanager

@@ -1,12 +1,10 @@
 """A student's answer, run beside the library's own: the steps that every exercise in Python has."""
 
-import traceback
-
 import numpy as np
 
 from tinynet import functional as F
 from tinynet.autograd import Tensor
-from tinynet.course.bench import Bench, load
+from tinynet.course.bench import Bench, at_line, load
 from tinynet.course.compare import first_difference, same
 from tinynet.course.exercise import Wrong
 from tinynet.course.explain import explain, library
@@ -144,11 +142,7 @@ class Answer:
         explain(self.exercise, part, sizes, self.mine, lines)
 
     def at_line(self, error):
-        """The exception, with the last line of the student's file that led to it."""
-        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == self.path]
-        where = f"{self.path}, line {lines[-1].lineno}: " if lines else ""
-        code = f"\n    {lines[-1].line}" if lines and lines[-1].line else ""
-        return f"{where}{type(error).__name__}: {error}{code}"
+        return at_line(error, self.path)
 
 
 def join(ys):
@@ -157,4 +151,5 @@ def join(ys):
 
 
 def numbers(a):
-    return np.array2string(np.asarray(a), precision=4, separator=", ", suppress_small=True).replace("\n", "\n" + " " * 8)
+    text = np.array2string(np.asarray(a), precision=4, separator=", ", suppress_small=True)
+    return text.replace("\n", "\n" + " " * 8)

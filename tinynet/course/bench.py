@@ -1,5 +1,6 @@
 """One module, a student's, the library's or a twin, run on the arrays of an exercise; and what came out."""
 
+import traceback
 import types
 
 import numpy as np
@@ -38,6 +39,14 @@ def load(text, path):
     module.__file__ = str(path)
     exec(compile(text, str(path), "exec"), module.__dict__)
     return module
+
+
+def at_line(error, path):
+    """The exception in words, with the last line of the file at `path` that led to it."""
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    where = f"{path}, line {lines[-1].lineno}: " if lines else ""
+    code = f"\n    {lines[-1].line}" if lines and lines[-1].line else ""
+    return f"{where}{type(error).__name__}: {error}{code}"
 
 
 class Bench:

@@ -18,6 +18,8 @@ def check(path, seconds=SECONDS, quiet=False):
     """The verdict on the file at `path`, which has its exercise's name. quiet: what it prints is not shown."""
     path = Path(path)
     exercise = by_name(path.stem)
+    if path.name != exercise.file_name:
+        raise RunError(f"answers to {exercise.name} are in files called {exercise.file_name}, got {path.name}")
     if not path.is_file():
         raise RunError(f"there is no file {path}; python -m tinynet.course start {exercise.name} makes one")
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +36,7 @@ def check(path, seconds=SECONDS, quiet=False):
         verdict = Verdict(**json.loads(out.read_text(encoding="utf-8"))) if out.exists() else Verdict(exercise.name)
         hang = Path(f"{out}.hang")
         hang = hang.read_text() if hang.exists() else ""
-    if code != 0 or verdict.failed and verdict.state == "right":
+    if code != 0 or (verdict.failed and verdict.state == "right"):
         verdict.state = "wrong"
         verdict.lines = [how_it_ended(path, code, said, hang, seconds)]
     return verdict

@@ -2,14 +2,15 @@
 
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
+from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Twin:
     """A known mistake: the library's own source with `edits`, {old text: new text}, and the hint for whoever made it.
 
-    Each old text must occur exactly once. see: where to read again: what a paragraph in the exercise's section begins with
-    in bold, as in "Step 3"; or another heading of the page, as in "## By hand".
+    Each old text must occur exactly once. see: where to read again. It is what a paragraph of the exercise's section
+    begins with in bold, as in "Step 3", or another heading of the page, as in "## By hand".
     """
 
     hint: str
@@ -37,8 +38,8 @@ class Exercise:
     name: what `start` and `check` call it; also the stem of the student's file. week, minutes: of the course, to
     write it. file: the library's own, below tinynet/. page, section: where its maths is derived. holes: the functions
     whose bodies go, as in ("Relu.backward", "window_sum"). removed: functions that go altogether, because they give the
-    answer away. hide: {text that gives it away: what stands there instead}; each must occur once. given: {hole: lines of its
-    body that the student gets}. twins: the known mistakes.
+    answer away. hide: {text that gives it away: what stands there instead}; each must occur once. given: {hole: lines
+    of its body that the student gets}. twins: the known mistakes.
     """
 
     name: str
@@ -52,6 +53,11 @@ class Exercise:
     hide: dict = field(default_factory=dict)
     given: dict = field(default_factory=dict)
     twins: tuple = ()
+
+    @property
+    def file_name(self):
+        """Of an answer."""
+        return self.name + Path(self.file).suffix
 
     def source(self):
         """The library's own text."""
@@ -82,11 +88,11 @@ class Step:
 
 
 class Wrong(Exception):
-    """lines: what is wrong, for the student. hint: the known mistake, if it is one. see: the step to read again."""
+    """lines: what is wrong, in numbers. hint: why. certain: a known mistake gives the same. see: what to read again."""
 
-    def __init__(self, *lines, hint="", see=""):
+    def __init__(self, *lines, hint="", certain=False, see=""):
         super().__init__(*lines)
-        self.lines, self.hint, self.see = list(lines), hint, see
+        self.lines, self.hint, self.certain, self.see = list(lines), hint, certain, see
 
 
 class NotDone(Exception):
@@ -97,7 +103,7 @@ class NotDone(Exception):
 class Verdict:
     """state: right, wrong or "not done". passed: [part, title] of each step that held; failed: of the one that did not.
 
-    lines, hint, see: of Wrong.
+    lines, hint, certain, see: of Wrong.
     """
 
     exercise: str
@@ -106,6 +112,7 @@ class Verdict:
     failed: list | None = None
     lines: list = field(default_factory=list)
     hint: str = ""
+    certain: bool = False
     see: str = ""
 
     as_dict = asdict
@@ -123,7 +130,8 @@ def judge(exercise, text, path, told=lambda verdict: None):
             verdict.state, verdict.lines = "not done", [str(todo)]
             return verdict
         except Wrong as wrong:
-            verdict.state, verdict.lines, verdict.hint, verdict.see = "wrong", wrong.lines, wrong.hint, wrong.see
+            verdict.state = "wrong"
+            vars(verdict).update(vars(wrong))
             return verdict
         verdict.passed.append(verdict.failed)
         verdict.failed = None

@@ -1,6 +1,6 @@
 """Why an answer is wrong: a known mistake that gives the same numbers, else a pattern in the numbers, else where.
 
-If the answer equals a wrong twin's on random inputs of all sizes, then that is the mistake, whatever the code looks like.
+If the answer equals a wrong twin's on random inputs of all sizes, that is the mistake, whatever the code looks like.
 """
 
 from functools import cache
@@ -17,18 +17,19 @@ def explain(exercise, part, sizes, mine, lines):
     every = [exercise.sizes, *({**exercise.sizes, **change} for change in exercise.others.values())]
     every.sort(key=lambda s: s != sizes)  # stable: the one that failed comes first
     sizes = next((s for s in every if not mine.outcome(part, s).equals(right.outcome(part, s))), sizes)
-    received, expected = mine.outcome(part, sizes), right.outcome(part, sizes)
-    wrong = [name for name, a in expected.results.items() if not same(received.results.get(name), a)]
+    received = mine.outcome(part, sizes).results
+    wrong = [name for name, a in right.outcome(part, sizes).results.items() if not same(received.get(name), a)]
     twin = known_mistake(exercise, part, every, mine, wrong)
     if twin:
-        raise Wrong(*lines, *evidence(exercise, part, sizes, mine, right, wrong), hint=twin.hint, see=twin.see)
-    if wrong and not received.raised and not received.changed:
-        lines = [*lines, *patterns(exercise, part, every, mine, right, wrong[0])]
-    raise Wrong(*lines, *evidence(exercise, part, sizes, mine, right, wrong))
+        hint, see = twin.hint, twin.see
+    else:
+        hint, see = " ".join(patterns(exercise, part, every, mine, right, wrong[0])) if wrong else "", ""
+    lines = [*lines, *evidence(exercise, part, sizes, mine, right, wrong)]
+    raise Wrong(*lines, hint=hint, certain=twin is not None, see=see)
 
 
 def known_mistake(exercise, part, every, mine, wrong):
-    """The Twin that gives what the answer gives, for all sizes. If none gives all of it, the first wrong result counts."""
+    """The Twin that gives what the answer gives, for all sizes: all of it, or at least the first wrong result."""
     before = exercise.parts[: exercise.parts.index(part)]  # those are right, so a twin that is wrong there is another
     for parts, names in (((*before, part), None), ((part,), wrong[:1])):
         for twin, bench in twins(exercise) if names != [] else ():

@@ -127,11 +127,12 @@ def same_along_an_axis(name, pairs, axes):
     """Right up to a term that does not depend on the place along one axis."""
     for axis in range(pairs[0].expected.ndim):
         off = [p.received - p.expected for p in pairs]
-        if any(d.shape[axis] > 1 for d in off) and all(same(d, np.broadcast_to(d.take([0], axis), d.shape)) for d in off):
-            sums = [p.expected.sum(axis) for p in pairs]
-            rule = " It should sum to 0 along that axis, and does not." if all(np.abs(s).max() < 1e-9 for s in sums) else ""
+        constant = all(same(d, np.broadcast_to(d.take([0], axis), d.shape)) for d in off)
+        if constant and any(d.shape[axis] > 1 for d in off):
             what = axis_names([axis], axes)
-            return f"{name} is right up to a term that is the same all along {what}: a sum over {what} is missing.{rule}"
+            sums_to_0 = all(np.abs(p.expected.sum(axis)).max() < 1e-9 for p in pairs)
+            rule = f" Along {what} it should sum to 0, and does not." if sums_to_0 else ""
+            return f"{name} is right up to a term that is the same along {what}: a sum over {what} is missing.{rule}"
     return None
 
 
@@ -200,8 +201,8 @@ def where_along_axes(name, pairs, axes):
             if wrong.all() or last < 1:
                 found.add(None)
             elif not wrong[1:-1].any() and last > 1:
-                sides = [side for side, at in (("first", 0), ("last", last)) if wrong[at]]
-                found.add(f"{name} is right but for the border: wrong only in the {' and the '.join(sides)} along {what}.")
+                sides = " and the ".join(side for side, at in (("first", 0), ("last", last)) if wrong[at])
+                found.add(f"{name} is right but for the border: wrong only in the {sides} along {what}.")
             elif not wrong[0] and wrong[1:].all():
                 found.add(f"{name} is right for the first along {what} only: is a sum or a loop over {what} missing?")
             else:

@@ -5,7 +5,7 @@ what the shape vocabulary names (N, C, H, W, ...) and hyper-parameters (stride, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -19,7 +19,10 @@ from tinynet.course.stub import python_stub
 
 @dataclass(frozen=True)
 class Hand:
-    """The example that the page does by hand. arrays: inputs, and dy; expected: results by name; sizes: what differs."""
+    """An example done by hand, on the page if it has one.
+
+    arrays: inputs, and dy; expected: results by name; sizes: those that differ from the usual ones.
+    """
 
     arrays: dict
     expected: dict
@@ -112,13 +115,9 @@ def layer(call, **fields):
                 raise Changed(name)
         return {f"d{name}": x.grad for name, x in inputs.items() if isinstance(x, Tensor)}
 
-    return PythonExercise(run=run, call=call, parts=("forward", "backward"), slopes="backward", **fields)
+    defaults = dict(parts=("forward", "backward"), slopes="backward")
+    return PythonExercise(run=run, call=call, **defaults | fields)
 
 
 def as_input(a):
     return Tensor(a, requires_grad=True) if a.dtype.kind == "f" else a
-
-
-def given_forward(exercise):
-    """The exercise without its part "forward", which its stub has already."""
-    return replace(exercise, parts=("backward",))

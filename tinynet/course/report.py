@@ -19,7 +19,8 @@ def report(verdict, exercise):
         return [*lines, "right."]
     lines += ["", *verdict.lines]
     if verdict.hint:
-        lines += ["", f"A known mistake gives exactly these numbers: {verdict.hint}"]
+        hint = f"A known mistake gives exactly these numbers: {verdict.hint}" if verdict.certain else verdict.hint
+        lines += ["", *textwrap.wrap(hint, WIDTH)]
     if verdict.see.startswith("## "):
         where = f'"{verdict.see[3:]}"'
     else:

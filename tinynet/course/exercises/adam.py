@@ -67,21 +67,39 @@ ADAM = PythonExercise(
         Twin("both means start at 0 and are not corrected for it.", {RATE: "rate = lr", ROOT: "root = 1"}),
         Twin("the mean of g is not corrected for its start at 0.", {RATE: "rate = lr"}),
         Twin("the mean of g^2 is not corrected for its start at 0.", {ROOT: "root = 1"}),
-        Twin("t stays 0 while it is used: count the step first.", {COUNT: "pass", LAST: LAST + '\n            state["t"] += 1'}),
+        Twin(
+            "t stays 0 while it is used: count the step first.",
+            {COUNT: "pass", LAST: LAST + '\n            state["t"] += 1'},
+        ),
         Twin("t stays 1: count every step.", {COUNT: 'state["t"] = 1'}),
         Twin("eps is inside the root; it is added outside.", {STEP: "step = xp.sqrt(square / root**2 + eps)\n"}),
         Twin("eps is added before the mean of g^2 is corrected.", {STEP: "step = (xp.sqrt(square) + eps) / root\n"}),
         Twin("eps is left out.", {"            step += eps\n": ""}),
         Twin("the mean of g^2 holds g, not its square.", {SQUARE: "square += (1 - b2) * abs(g)"}),
-        Twin("the root is missing: the step is divided by the mean square itself.", {STEP: "step = square / root**2\n            step += eps\n"}),
+        Twin(
+            "the root is missing: the step is divided by the mean square itself.",
+            {STEP: "step = square / root**2\n            step += eps\n"},
+        ),
         Twin("1 - b1 is missing: the mean of g is too large.", {MEAN: "mean += g"}),
         Twin("1 - b2 is missing: the mean of g^2 is too large.", {SQUARE: "square += g * g"}),
         Twin("b1 and b2 are exchanged.", {"(b1, b2) = (": "(b2, b1) = ("}),
         Twin("the step goes up the slope.", {LAST: "w += rate * mean / step"}),
         Twin("the step is g / sqrt(...): the mean of g is not used (that is RMSprop).", {LAST: "w -= lr * g / step"}),
         Twin("weight decay is left out.", {DECAY: ""}),
-        Twin("weight decay bypasses both means: that is AdamW's way.", {DECAY: "            w_before = w.copy()\n", LAST: LAST + "\n            w -= lr * wd * w_before"}),
-        Twin("the gradient is changed: g += ... writes into parameter.grad.", {DECAY: DECAY.replace("g = g +", "g +=")}),
-        Twin("w is not changed in place: parameter.data has to stay the same array.", {"xp = array_module(parameter.data)": "xp = array_module(parameter.data)\n        parameter.data = parameter.data.copy()"}),
+        Twin(
+            "weight decay bypasses both means: that is AdamW's way.",
+            {DECAY: "            w_before = w.copy()\n", LAST: LAST + "\n            w -= lr * wd * w_before"},
+        ),
+        Twin(
+            "the gradient is changed: g += ... writes into parameter.grad.", {DECAY: DECAY.replace("g = g +", "g +=")}
+        ),
+        Twin(
+            "w is not changed in place: parameter.data has to stay the same array.",
+            {
+                "xp = array_module(parameter.data)": (
+                    "xp = array_module(parameter.data)\n        parameter.data = parameter.data.copy()"
+                )
+            },
+        ),
     ),
 )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinynet.course.exercise import Twin
-from tinynet.course.python import Hand, Simpler, given_forward, layer
+from tinynet.course.python import Hand, Simpler, layer
 
 
 def draw(rng, sizes):
@@ -27,8 +27,9 @@ RETURN = f"""tuple(
             for where, home in zip(self.slices, self.homes, strict=True)
         )"""
 
-ALL_GATHER = given_forward(layer(
+ALL_GATHER = layer(
     call,
+    parts=("backward",),
     name="all_gather",
     week=10,
     minutes=30,
@@ -38,15 +39,18 @@ ALL_GATHER = given_forward(layer(
     holes=("AllGather.backward",),
     hide={
         "reduce-scatter:  dx_i = sum over d of (part i of dy_d)": "...",
-        """The sum in all_gather's line is what two columns of AlexNet exchange in the backward pass of conv3: device 0 used
+        """\
+The sum in all_gather's line is what two columns of AlexNet exchange in the backward pass of conv3: device 0 used
 both halves of the channels, so it holds a part of the gradient of device 1's half.
 """: "",
-        " Backward (a reduce-scatter) returns to each\n    device the sum of all devices' cotangents for its piece.": "",
+        " Backward (a reduce-scatter) returns to each\n    device the sum of all devices' cotangents for its piece.": (
+            ""
+        ),
     },
     given={
         "AllGather.backward": [
-            "# dys: one cotangent per device, each of the whole. self.slices: where each device's piece lies in the whole;",
-            "# self.homes: the devices. piece(dy, where) cuts a piece out; sum_on(arrays, device) adds arrays up there.",
+            "# dys: one cotangent per device, each of the whole. self.slices: where each device's piece lies in it;",
+            "# self.homes: the devices. piece(dy, where) cuts a piece out; sum_on(arrays, device) adds arrays there.",
         ]
     },
     sizes=dict(N=2, C=3, H=2, devices=3, axis=1, wider=1),
@@ -70,15 +74,29 @@ both halves of the channels, so it holds a part of the gradient of device 1's ha
     ),
     twins=(
         Twin(
-            "each device keeps the piece of its own cotangent: the others used its piece, too, so all their cotangents "
-            "for it are added.",
+            "each device keeps the piece of its own cotangent: the others used its piece, too, so all their "
+            "cotangents for it are added.",
             {RETURN: "tuple(piece(dy, where) for dy, where in zip(dys, self.slices, strict=True))"},
             "## Common mistakes",
         ),
         Twin("only device 0's cotangent is split: add up those of all devices first.", {SUM: "piece(dys[0], where)"}),
-        Twin("the cotangents of the devices are averaged: copying forward is adding backward.", {SUM: f"{SUM} / len(dys)"}),
+        Twin(
+            "the cotangents of the devices are averaged: copying forward is adding backward.",
+            {SUM: f"{SUM} / len(dys)"},
+        ),
         Twin("the sum is not split: each device gets its own piece of it.", {SUM: "sum_on(dys, home)"}),
-        Twin("the device's own cotangent is left out of the sum.", {RETURN: "tuple(sum(piece(dy, w) for j, dy in enumerate(dys) if j != i or len(dys) == 1) for i, w in enumerate(self.slices))"}),
-        Twin("the pieces come in the wrong order.", {"zip(self.slices, self.homes, strict=True)\n        )\n\n\nclass Halo": "zip(self.slices[::-1], self.homes, strict=True)\n        )\n\n\nclass Halo"}),
+        Twin(
+            "the device's own cotangent is left out of the sum.",
+            {
+                RETURN: "tuple(sum(piece(dy, w) for j, dy in enumerate(dys) if j != i or len(dys) == 1) "
+                "for i, w in enumerate(self.slices))"
+            },
+        ),
+        Twin(
+            "the pieces come in the wrong order.",
+            {
+                RETURN: RETURN.replace("self.slices", "self.slices[::-1]"),
+            },
+        ),
     ),
-))
+)

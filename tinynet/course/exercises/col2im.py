@@ -80,21 +80,55 @@ COL2IM = PythonExercise(
     ),
     hand=Hand(
         {
-            "columns": np.array([[1.0, 0, -1, 2], [2, 0, -2, 4], [0, 0, 0, 0], [-1, 0, 1, -2]]).reshape(1, 2, 2, 1, 2, 2),
+            "columns": np.array([[1.0, 0, -1, 2], [2, 0, -2, 4], [0, 0, 0, 0], [-1, 0, 1, -2]]).reshape(
+                1, 2, 2, 1, 2, 2
+            ),
             "x": np.zeros((1, 1, 3, 3)),
         },
         {"x": [[[[1, 2, 0], [-1, -1, 4], [0, 1, -2]]]]},
     ),
     twins=(
-        Twin("`=` stands for `+=`: a pixel that several windows share gets the sum, not the last one's.", ASSIGN, "Input gradient, step 2: col2im"),
-        Twin("`=` stands for `+=`: a pixel keeps the last window's part only.", FIRST_WINS, "Input gradient, step 2: col2im"),
-        Twin("x is set to 0 first: what it holds already is to be kept, and added to.", {START: START + "    x[...] = 0\n"}, "Input gradient, step 2: col2im"),
-        Twin("x is not written to: `x = x + ...` makes a new array.", {START: START + "    x = x.copy()\n"}, "Input gradient, step 2: col2im"),
+        Twin(
+            "`=` stands for `+=`: a pixel that several windows share gets the sum, not the last one's.",
+            ASSIGN,
+            "Input gradient, step 2: col2im",
+        ),
+        Twin(
+            "`=` stands for `+=`: a pixel keeps the last window's part only.",
+            FIRST_WINS,
+            "Input gradient, step 2: col2im",
+        ),
+        Twin(
+            "x is set to 0 first: what it holds already is to be kept, and added to.",
+            {START: START + "    x[...] = 0\n"},
+            "Input gradient, step 2: col2im",
+        ),
+        Twin(
+            "x is not written to: `x = x + ...` makes a new array.",
+            {START: START + "    x = x.copy()\n"},
+            "Input gradient, step 2: col2im",
+        ),
         Twin("the stride is left out.", {START: START + "    stride = (1, 1)\n"}, "## The formula"),
         Twin("the dilation is left out.", {START: START + "    dilation = (1, 1)\n"}, "## The formula"),
-        Twin("stride and dilation are exchanged.", {START: START + "    stride, dilation = dilation, stride\n"}, "## The formula"),
-        Twin("the windows are flipped: row r of the columns belongs r rows below the window's start.", {START: START + "    columns = columns[:, ::-1, ::-1]\n"}, "Input gradient, step 2: col2im"),
-        Twin("each sum is divided by R * S: add, without a mean.", {START: START + "    columns = columns / (R * S)\n"}, "Input gradient, step 2: col2im"),
-        Twin("reshape cannot exchange axes: the columns have (C, ..., B, ...), x has (B, C, ...).", {START: START + "    columns = np.moveaxis(columns, 3, 0).reshape(columns.shape)\n"}, "## im2col: every window becomes a column"),
+        Twin(
+            "stride and dilation are exchanged.",
+            {START: START + "    stride, dilation = dilation, stride\n"},
+            "## The formula",
+        ),
+        Twin(
+            "the windows are flipped: row r of the columns belongs r rows below the window's start.",
+            {START: START + "    columns = columns[:, ::-1, ::-1]\n"},
+            "Input gradient, step 2: col2im",
+        ),
+        Twin(
+            "each sum is divided by R * S: add, without a mean.",
+            {START: START + "    columns = columns / (R * S)\n"},
+            "Input gradient, step 2: col2im",
+        ),
+        Twin(
+            "reshape cannot exchange axes: the columns have (C, ..., B, ...), x has (B, C, ...).",
+            {START: START + "    columns = np.moveaxis(columns, 3, 0).reshape(columns.shape)\n"},
+            "## im2col: every window becomes a column",
+        ),
     ),
 )

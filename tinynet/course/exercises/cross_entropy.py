@@ -30,6 +30,7 @@ def loops(arrays, sizes):
 
 
 P = "dx = probabilities(self.without_ignored(x), axis=1)"
+SUM_OF_Q = "total = q_true if q_smooth is None else q_true + pairwise_sum(q_smooth, (1,))"
 TOTAL = "dx *= (total * dl)[:, None]"
 MINUS_Q = "dx[self.positions.at] -= q_true * dl"
 LOG_P = "log_p = log_probabilities(self.without_ignored(x), axis=1)"
@@ -63,7 +64,7 @@ CROSS_ENTROPY = layer(
         ],
         "CrossEntropy.slopes": [
             "q_true, q_smooth = self.target_distribution(x.dtype)  # (N, D), and (N, C, D) or None without smoothing",
-            "# dl: the cotangent of each loss, 1 / N for a mean. self.positions.at: the true classes, to index (N, C, D)",
+            "# dl: the cotangent of each loss, 1 / N for a mean. self.positions.at: true classes, to index (N, C, D)",
         ],
     },
     sizes=dict(N=4, C=5, scale=1, smoothing=0.0, weights=0, ignored=0, reduction="mean"),
@@ -100,28 +101,77 @@ CROSS_ENTROPY = layer(
             {LOG_P: "log_p = np.log(probabilities(self.without_ignored(x), axis=1))"},
             "## Why one step is better than two",
         ),
-        Twin("the loss is -p of the true class; its logarithm is missing.", {LOG_P: LOG_P.replace("log_p", "probabilities", 2).replace("probabilities =", "log_p =").replace("probabilitiesrobabilities", "probabilities")}, "## The formulas"),
-        Twin("the loss is minus the score of the true class; log S is missing.", {LOG_P: "log_p = self.without_ignored(x)"}, "Step 1"),
-        Twin("softmax runs over the images, not over the classes.", {LOG_P: LOG_P.replace("axis=1", "axis=0")}, "## The formulas"),
+        Twin(
+            "the loss is -p of the true class; its logarithm is missing.",
+            {
+                LOG_P: LOG_P.replace("log_p", "probabilities", 2)
+                .replace("probabilities =", "log_p =")
+                .replace("probabilitiesrobabilities", "probabilities")
+            },
+            "## The formulas",
+        ),
+        Twin(
+            "the loss is minus the score of the true class; log S is missing.",
+            {LOG_P: "log_p = self.without_ignored(x)"},
+            "Step 1",
+        ),
+        Twin(
+            "softmax runs over the images, not over the classes.",
+            {LOG_P: LOG_P.replace("axis=1", "axis=0")},
+            "## The formulas",
+        ),
         Twin(
             "label smoothing is left out of the loss.",
             {"losses -= pairwise_sum(q_smooth * log_p, (1,))": "pass"},
             "## Check yourself",
         ),
-        Twin("1/N is missing: the mean's dl multiplies everything.", {TOTAL: "dx *= total[:, None]", MINUS_Q: MINUS_Q.replace(" * dl", ""), "q_smooth * (dl[:, None] if dl.ndim else dl)": "q_smooth"}, "Step 2"),
-        Twin("p is multiplied by dl, but what is subtracted from it is not.", {MINUS_Q: MINUS_Q.replace(" * dl", "")}, "Step 2"),
+        Twin(
+            "1/N is missing: the mean's dl multiplies everything.",
+            {
+                TOTAL: "dx *= total[:, None]",
+                MINUS_Q: MINUS_Q.replace(" * dl", ""),
+                "q_smooth * (dl[:, None] if dl.ndim else dl)": "q_smooth",
+            },
+            "Step 2",
+        ),
+        Twin(
+            "p is multiplied by dl, but what is subtracted from it is not.",
+            {MINUS_Q: MINUS_Q.replace(" * dl", "")},
+            "Step 2",
+        ),
         Twin("- [c = t] is missing: the slope of -x_t.", {MINUS_Q: "pass"}, "Step 1"),
         Twin("the slope of log S is missing: only the true class gets a gradient.", {TOTAL: "dx *= 0"}, "Step 2"),
-        Twin("p - [c = t], with p the scores: softmax is missing.", {P: "dx = self.without_ignored(x).copy()"}, "Step 2"),
+        Twin(
+            "p - [c = t], with p the scores: softmax is missing.", {P: "dx = self.without_ignored(x).copy()"}, "Step 2"
+        ),
         Twin("p is e^x, not divided by its sum.", {P: "dx = np.exp(self.without_ignored(x))"}, "Step 2"),
-        Twin("the sign is wrong: [c = t] - p in place of p - [c = t].", {TOTAL: "dx *= -(total * dl)[:, None]", MINUS_Q: MINUS_Q.replace("-=", "+="), "dx -= q_smooth": "dx += q_smooth"}, "Step 2"),
-        Twin("1 is subtracted from every class, not from the true one only.", {MINUS_Q: "dx -= (q_true * dl)[:, None]"}, "Step 1"),
+        Twin(
+            "the sign is wrong: [c = t] - p in place of p - [c = t].",
+            {
+                TOTAL: "dx *= -(total * dl)[:, None]",
+                MINUS_Q: MINUS_Q.replace("-=", "+="),
+                "dx -= q_smooth": "dx += q_smooth",
+            },
+            "Step 2",
+        ),
+        Twin(
+            "1 is subtracted from every class, not from the true one only.",
+            {MINUS_Q: "dx -= (q_true * dl)[:, None]"},
+            "Step 1",
+        ),
         Twin("softmax runs over the images, not over the classes.", {P: P.replace("axis=1", "axis=0")}, "Step 2"),
         Twin(
             "label smoothing is left out of the gradient.",
-            {"dx -= q_smooth * (dl[:, None] if dl.ndim else dl)": "pass", "total = q_true if q_smooth is None else q_true + pairwise_sum(q_smooth, (1,))": "total = q_true"},
+            {
+                "dx -= q_smooth * (dl[:, None] if dl.ndim else dl)": "pass",
+                SUM_OF_Q: "total = q_true",
+            },
             "## Check yourself",
         ),
-        Twin("p is multiplied by 1, not by the sum of q: with class weights q does not sum to 1.", {"total = q_true if q_smooth is None else q_true + pairwise_sum(q_smooth, (1,))": "total = np.ones_like(q_true)"}, "## Check yourself"),
+        Twin(
+            "p is multiplied by 1, not by the sum of q: with class weights q does not sum to 1.",
+            {SUM_OF_Q: "total = np.ones_like(q_true)"},
+            "## Check yourself",
+        ),
     ),
 )

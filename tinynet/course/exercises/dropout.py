@@ -41,7 +41,13 @@ DROPOUT = layer(
     },
     sizes=dict(N=6, C=7, p=0.3, seed=1, more=0),
     smallest=dict(N=1, C=1, more=0),
-    others={"p=0.5": dict(p=0.5), "p=1": dict(p=1.0), "one row": dict(N=1), "no rows": dict(N=0), "a part": dict(more=3)},
+    others={
+        "p=0.5": dict(p=0.5),
+        "p=1": dict(p=1.0),
+        "one row": dict(N=1),
+        "no rows": dict(N=0),
+        "a part": dict(more=3),
+    },
     draw=draw,
     axes={"y": "NC", "dx": "NC"},
     simpler=(
@@ -55,16 +61,44 @@ DROPOUT = layer(
         dict(C=4, p=0.5, seed=13),
     ),
     twins=(
-        Twin("what is kept is not scaled up by 1 / (1 - p): the next layer sees too little on average.", {SCALE: "pass"}, "## The formula"),
-        Twin("what is kept is multiplied by 1 - p, and should be divided by it.", {SCALE: "y *= 1 - self.p"}, "## Two ways to scale"),
-        Twin("what is kept is divided by p, the probability of dropping.", {SCALE: "y /= self.p"}, "## Two ways to scale"),
-        Twin("p is taken for the probability of keeping.", {MASK: MASK.replace(">=", "<"), SCALE: "y /= self.p"}, "## Two ways to scale"),
-        Twin("the mask is inverted: what should be dropped is kept.", {MASK: MASK.replace(">=", "<")}, "## The formula"),
-        Twin("1 / (1 - p) is a division by 0 at p = 1.", {SCALE: "y *= np.float64(1) / (1 - self.p)", "import math\n": "import math\n\nimport numpy as np\n"}, "## The formula"),
-        Twin("all rows have the same mask: each image needs its own.", {MASK: MASK.replace("x.shape,", "(1, *x.shape[1:]),")}, "## Common mistakes"),
+        Twin(
+            "what is kept is not scaled up by 1 / (1 - p): the next layer sees too little on average.",
+            {SCALE: "pass"},
+            "## The formula",
+        ),
+        Twin(
+            "what is kept is multiplied by 1 - p, and should be divided by it.",
+            {SCALE: "y *= 1 - self.p"},
+            "## Two ways to scale",
+        ),
+        Twin(
+            "what is kept is divided by p, the probability of dropping.", {SCALE: "y /= self.p"}, "## Two ways to scale"
+        ),
+        Twin(
+            "p is taken for the probability of keeping.",
+            {MASK: MASK.replace(">=", "<"), SCALE: "y /= self.p"},
+            "## Two ways to scale",
+        ),
+        Twin(
+            "the mask is inverted: what should be dropped is kept.", {MASK: MASK.replace(">=", "<")}, "## The formula"
+        ),
+        Twin(
+            "1 / (1 - p) is a division by 0 at p = 1.",
+            {SCALE: "y *= np.float64(1) / (1 - self.p)", "import math\n": "import math\n\nimport numpy as np\n"},
+            "## The formula",
+        ),
+        Twin(
+            "all rows have the same mask: each image needs its own.",
+            {MASK: MASK.replace("x.shape,", "(1, *x.shape[1:]),")},
+            "## Common mistakes",
+        ),
         Twin("dx is dy: where an element was dropped no gradient comes back.", {BACK: "return dy"}, "Step 2"),
         Twin("dx is masked, but not scaled.", {BACK: "return self.masked(dy) * (1 - self.p)"}, "Step 2"),
         Twin("dx is scaled, but not masked.", {BACK: "return dy / (1 - self.p)"}, "Step 2"),
-        Twin("backward draws a new mask: it has to be the one of the forward pass.", {BACK: "self.mask = self.mask._replace(key=draw_key())\n        return self.masked(dy)"}, "Step 1"),
+        Twin(
+            "backward draws a new mask: it has to be the one of the forward pass.",
+            {BACK: "self.mask = self.mask._replace(key=draw_key())\n        return self.masked(dy)"},
+            "Step 1",
+        ),
     ),
 )

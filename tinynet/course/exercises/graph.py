@@ -145,26 +145,49 @@ GRAPH = PythonExercise(
         Simpler("one operation", dict(operations=1), "It goes wrong where a result has several users."),
     ),
     twins=(
-        Twin("the list is the wrong way round: inputs come first; backpropagate reverses it.", {"    return order\n": "    return order[::-1]\n"}),
+        Twin(
+            "the list is the wrong way round: inputs come first; backpropagate reverses it.",
+            {"    return order\n": "    return order[::-1]\n"},
+        ),
         Twin(
             "a Function is listed as soon as it is met: it has to wait until all of its inputs' Functions are listed.",
             {WALK: AT_FIRST_SIGHT, "order, seen = [], {last}": "order, seen = [last], {last}"},
         ),
         Twin(
-            "a Function is listed as soon as it is met (then the list is reversed): one that two others use, at different "
-            "distances from the end, comes too late.",
+            "a Function is listed as soon as it is met (then the list is reversed): one that two others use, at "
+            "different distances from the end, comes too late.",
             {WALK: BY_LEVELS},
         ),
-        Twin("a Function with two users is listed twice: remember which were seen.", {"parent = next((p for p in remaining if p not in seen), None)": "parent = next(remaining, None)"}),
-        Twin("only the first input of each Function is followed.", {"stack.append((parent, parents(parent)))": "stack.append((parent, iter([*parents(parent)][:1])))"}),
+        Twin(
+            "a Function with two users is listed twice: remember which were seen.",
+            {"parent = next((p for p in remaining if p not in seen), None)": "parent = next(remaining, None)"},
+        ),
+        Twin(
+            "only the first input of each Function is followed.",
+            {"stack.append((parent, parents(parent)))": "stack.append((parent, iter([*parents(parent)][:1])))"},
+        ),
         Twin("the last Function itself is missing.", {"    return order\n": "    return order[:-1]\n"}),
         Twin("the recursion is too deep for Python: keep a stack of your own.", {WALK: RECURSIVE}),
-        Twin("a second cotangent replaces the first: `=` for `+=`. All users' cotangents are added.", {SLOT: "if False:"}),
+        Twin(
+            "a second cotangent replaces the first: `=` for `+=`. All users' cotangents are added.", {SLOT: "if False:"}
+        ),
         Twin("a leaf's .grad is replaced: add to what it holds.", {"if x.leaf.grad is None:": "if True:"}),
-        Twin("a leaf's .grad becomes a new array: an optimizer may hold the old one, so add in place.", {LEAF: "x.leaf.grad = x.leaf.grad + dx"}),
-        Twin("cotangents are added in place, into an array that others use as well.", {ADDED: "slots[x.output_index] += dx\n                dx = slots[x.output_index]"}),
-        Twin("a Function with two outputs has two cotangents: x.output_index says which.", {SLOT: "if slots[0] is not None:", ADDED: "dx = slots[0] + dx", KEPT: "slots[0] = dx"}),
-        Twin("there is one place per output, len(x.function.outputs) of them.", {"[None] * len(x.function.outputs)": "[None]"}),
+        Twin(
+            "a leaf's .grad becomes a new array: an optimizer may hold the old one, so add in place.",
+            {LEAF: "x.leaf.grad = x.leaf.grad + dx"},
+        ),
+        Twin(
+            "cotangents are added in place, into an array that others use as well.",
+            {ADDED: "slots[x.output_index] += dx\n                dx = slots[x.output_index]"},
+        ),
+        Twin(
+            "a Function with two outputs has two cotangents: x.output_index says which.",
+            {SLOT: "if slots[0] is not None:", ADDED: "dx = slots[0] + dx", KEPT: "slots[0] = dx"},
+        ),
+        Twin(
+            "there is one place per output, len(x.function.outputs) of them.",
+            {"[None] * len(x.function.outputs)": "[None]"},
+        ),
         Twin("cotangents are averaged, and should be added.", {ADDED: "dx = (slots[x.output_index] + dx) / 2"}),
     ),
 )

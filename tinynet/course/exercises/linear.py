@@ -36,7 +36,11 @@ LINEAR = layer(
     page="docs/autograd.md",
     section="Cotangents, and why nobody builds a Jacobian",
     holes=("Linear.forward", "Linear.backward"),
-    hide={"dx = dy @ w ": "dx = ...    ", "dw = dy.T @ x": "dw = ...     ", "db = dy summed over n": "db = ...             "},
+    hide={
+        "dx = dy @ w ": "dx = ...    ",
+        "dw = dy.T @ x": "dw = ...     ",
+        "db = dy summed over n": "db = ...             ",
+    },
     given={
         "Linear.backward": [
             "# One cotangent for each input: dx, dw and db, or dx and dw if there was no bias:",
@@ -70,11 +74,26 @@ LINEAR = layer(
         Twin("dw is transposed: x.T @ dy is (C, K), and w is (K, C).", {DW: "matmul(rows(x).T, rows(dy))"}),
         Twin("dw is divided by N: a mean over the batch is the loss's business.", {DW: DW + " / len(rows(x))"}),
         Twin("dw comes from the first image only: every image uses w.", {DW: "matmul(rows(dy)[:1].T, rows(x)[:1])"}),
-        Twin("db is not summed over the batch: every image uses b.", {DB: "rows(dy)"}, "## The order of the walk, and why gradients add"),
-        Twin("db comes from the first image only.", {DB: "rows(dy)[0]"}, "## The order of the walk, and why gradients add"),
-        Twin("db is a mean over the batch, and should be a sum.", {DB: "rows(dy).mean(0)"}, "## The order of the walk, and why gradients add"),
+        Twin(
+            "db is not summed over the batch: every image uses b.",
+            {DB: "rows(dy)"},
+            "## The order of the walk, and why gradients add",
+        ),
+        Twin(
+            "db comes from the first image only.",
+            {DB: "rows(dy)[0]"},
+            "## The order of the walk, and why gradients add",
+        ),
+        Twin(
+            "db is a mean over the batch, and should be a sum.",
+            {DB: "rows(dy).mean(0)"},
+            "## The order of the walk, and why gradients add",
+        ),
         Twin("db is summed over k instead of n.", {DB: "rows(dy).sum(1)"}),
         Twin("dw and db have the wrong sign.", {DW: f"-{DW}", DB: f"-{DB}"}),
-        Twin("without a bias there are two inputs, so backward returns two cotangents.", {"if len(needs) == 2:": "if False:", "if needs[2] else None": ""}),
+        Twin(
+            "without a bias there are two inputs, so backward returns two cotangents.",
+            {"if len(needs) == 2:": "if False:", "if needs[2] else None": ""},
+        ),
     ),
 )

@@ -81,28 +81,77 @@ LOCAL_RESPONSE_NORM = layer(
         dict(size=3, alpha=3.0, beta=1.0, k=4.0),
     ),
     twins=(
-        Twin("y is multiplied by s^beta, and should be divided by it.", {Y: Y.replace("-self", "self")}, "## The formula"),
-        Twin("y is divided by s itself: the power beta is missing.", {Y: "return x / self.energy(x)"}, "## The formula"),
+        Twin(
+            "y is multiplied by s^beta, and should be divided by it.", {Y: Y.replace("-self", "self")}, "## The formula"
+        ),
+        Twin(
+            "y is divided by s itself: the power beta is missing.", {Y: "return x / self.energy(x)"}, "## The formula"
+        ),
         Twin("alpha is not divided by size.", {"s *= self.alpha / self.size": "s *= self.alpha"}, "## The formula"),
         Twin("k is missing in s.", {"        s += self.k\n": ""}, "## The formula"),
         Twin("s adds x, not its square.", {ENERGY: "s = window_sum(x, self.size)"}, "## The formula"),
-        Twin("s holds the channel's own energy only: its neighbors are missing.", {ENERGY: "s = x * x"}, "## The formula"),
-        Twin("the window is one too wide on each side: |i - j| <= size // 2.", {LOOP: LOOP.replace("size // 2", "size // 2 + 1")}, "## The formula"),
-        Twin("the window is one too narrow on each side: |i - j| <= size // 2.", {LOOP: LOOP.replace("size // 2", "size // 2 - 1")}, "## The formula"),
-        Twin("the window reaches `size` channels to each side: it has size channels in all.", {LOOP: LOOP.replace("size // 2", "size")}, "## The formula"),
-        Twin("the window wraps around: channel 0 has no left neighbor.", {LOOP: "for step in range(1, size // 2 + 1):", BOTH: "        out += np.roll(a, step, 1)\n        out += np.roll(a, -step, 1)\n"}, "## Common mistakes"),
-        Twin("the window reaches to one side only.", {BOTH: "        out[:, step:] += a[:, :-step]\n"}, "## The formula"),
-        Twin("the second path is missing: x_i also changes every s_j whose window contains i.", {DX: "return direct"}, "Step 1"),
+        Twin(
+            "s holds the channel's own energy only: its neighbors are missing.", {ENERGY: "s = x * x"}, "## The formula"
+        ),
+        Twin(
+            "the window is one too wide on each side: |i - j| <= size // 2.",
+            {LOOP: LOOP.replace("size // 2", "size // 2 + 1")},
+            "## The formula",
+        ),
+        Twin(
+            "the window is one too narrow on each side: |i - j| <= size // 2.",
+            {LOOP: LOOP.replace("size // 2", "size // 2 - 1")},
+            "## The formula",
+        ),
+        Twin(
+            "the window reaches `size` channels to each side: it has size channels in all.",
+            {LOOP: LOOP.replace("size // 2", "size")},
+            "## The formula",
+        ),
+        Twin(
+            "the window wraps around: channel 0 has no left neighbor.",
+            {
+                LOOP: "for step in range(1, size // 2 + 1):",
+                BOTH: "        out += np.roll(a, step, 1)\n        out += np.roll(a, -step, 1)\n",
+            },
+            "## Common mistakes",
+        ),
+        Twin(
+            "the window reaches to one side only.", {BOTH: "        out[:, step:] += a[:, :-step]\n"}, "## The formula"
+        ),
+        Twin(
+            "the second path is missing: x_i also changes every s_j whose window contains i.",
+            {DX: "return direct"},
+            "Step 1",
+        ),
         Twin("the direct path is missing.", {DX: "return -through_s"}, "Step 2"),
-        Twin("the second path is added; the neighbors damp, so it is subtracted.", {DX: "return direct + through_s"}, "Step 3"),
-        Twin("the sum over neighbors is missing in backward: it has the term j = i only.", {SUM: "through_s = direct * x / s"}, "Step 5"),
+        Twin(
+            "the second path is added; the neighbors damp, so it is subtracted.",
+            {DX: "return direct + through_s"},
+            "Step 3",
+        ),
+        Twin(
+            "the sum over neighbors is missing in backward: it has the term j = i only.",
+            {SUM: "through_s = direct * x / s"},
+            "Step 5",
+        ),
         Twin("one power of s is missing: s^(-beta - 1) in the second path.", {SUM: SUM.replace(" / s", "")}, "Step 3"),
-        Twin("the second path has s^(-1) for s^(-beta - 1).", {SUM: SUM.replace("direct * x / s", "dy * x / s")}, "Step 3"),
+        Twin(
+            "the second path has s^(-1) for s^(-beta - 1).",
+            {SUM: SUM.replace("direct * x / s", "dy * x / s")},
+            "Step 3",
+        ),
         Twin("x_j is missing inside the sum.", {SUM: SUM.replace("direct * x / s", "direct / s")}, "Step 3"),
         Twin("x_i is missing before the sum.", {X: ""}, "Step 4"),
-        Twin("x_i is inside the sum: the sum is over x_j, and x_i stands before it.", {X: "", SUM: SUM.replace("direct * x", "direct * x * x")}, "Step 5"),
+        Twin(
+            "x_i is inside the sum: the sum is over x_j, and x_i stands before it.",
+            {X: "", SUM: SUM.replace("direct * x", "direct * x * x")},
+            "Step 5",
+        ),
         Twin("the factor 2 of the square's slope is missing.", {FACTOR: FACTOR.replace("2 * ", "")}, "Step 4"),
         Twin("the factor beta is missing.", {FACTOR: FACTOR.replace(" * self.beta", "")}, "Step 3"),
-        Twin("alpha is not divided by size in the second path.", {FACTOR: FACTOR.replace(" / self.size", "")}, "Step 4"),
+        Twin(
+            "alpha is not divided by size in the second path.", {FACTOR: FACTOR.replace(" / self.size", "")}, "Step 4"
+        ),
     ),
 )

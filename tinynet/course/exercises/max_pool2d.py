@@ -73,8 +73,8 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
     given={
         "pool": [
             "P, Q = windows.places(x.shape[2:])",
-            "# windows.cells(P, Q) gives (i, seen) for each pixel i = r * S + s of a window: image[seen] is pixel i of all",
-            "# windows at once, (N, C, P, Q), where image is pad_image(x, windows.border(x.shape[2:]), value).",
+            "# windows.cells(P, Q) gives (i, seen) for each pixel i = r * S + s of a window: image[seen] is pixel i of",
+            "# all windows at once, (N, C, P, Q), where image is pad_image(x, windows.border(x.shape[2:]), value).",
             "# winner: of an integer dtype; None will do unless want_winner. Nans and infinities are not checked here.",
         ],
         "pool_backward": [
@@ -99,8 +99,12 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
     simpler=(
         Simpler("no ties", dict(ties=0), "Where pixels tie, the first in row-major order gets all of dy."),
         Simpler("padding=0", dict(padding=0), "The padding is minus infinity, and is cut off dx at the end."),
-        Simpler("dilation=1", dict(dilation=1), "Pixel (r, s) of a window is (r * dilation, s * dilation) from its start."),
-        Simpler("ceil_mode=False", dict(ceil_mode=False), "windows.border counts what ceil_mode adds at the far edges."),
+        Simpler(
+            "dilation=1", dict(dilation=1), "Pixel (r, s) of a window is (r * dilation, s * dilation) from its start."
+        ),
+        Simpler(
+            "ceil_mode=False", dict(ceil_mode=False), "windows.border counts what ceil_mode adds at the far edges."
+        ),
         Simpler(
             "windows that do not overlap",
             lambda sizes: dict(stride=max(sizes["R"], sizes["S"]), dilation=1, padding=0),
@@ -124,21 +128,56 @@ the sum. If pixels tie, the first""": "Backward. ... If pixels tie, the first",
         dict(R=3, S=3, stride=2),
     ),
     twins=(
-        Twin("the padding is 0, and wins over negative pixels: it counts as minus infinity.", {"windows.border(x.shape[2:]), -np.inf)": "windows.border(x.shape[2:]), 0)"}, "## Common mistakes"),
-        Twin("y holds the smallest value of each window.", {"best = np.maximum(best, values[here], out=best if i > 1 else None)": "best = np.minimum(best, values[here])", "better = values[here] > best": "better = values[here] < best"}, "## The formula"),
-        Twin("the last of tied pixels wins; it should be the first in row-major order (> and not >=).", {"better = values[here] > best": "better = values[here] >= best"}, "## Common mistakes"),
-        Twin("every tied pixel gets dy: one pixel wins, the first in row-major order.", EVERY_TIE, "## Common mistakes"),
+        Twin(
+            "the padding is 0, and wins over negative pixels: it counts as minus infinity.",
+            {"windows.border(x.shape[2:]), -np.inf)": "windows.border(x.shape[2:]), 0)"},
+            "## Common mistakes",
+        ),
+        Twin(
+            "y holds the smallest value of each window.",
+            {
+                "np.maximum(best, values[here], out=best if i > 1 else None)": "np.minimum(best, values[here])",
+                "better = values[here] > best": "better = values[here] < best",
+            },
+            "## The formula",
+        ),
+        Twin(
+            "the last of tied pixels wins; it should be the first in row-major order (> and not >=).",
+            {"better = values[here] > best": "better = values[here] >= best"},
+            "## Common mistakes",
+        ),
+        Twin(
+            "every tied pixel gets dy: one pixel wins, the first in row-major order.", EVERY_TIE, "## Common mistakes"
+        ),
         Twin("every pixel of a window gets an equal part of dy: that is average pooling.", SHARED, "Step 1"),
         Twin(
-            "dx[winners] = dy, or += with an index array, keeps one dy per pixel: a pixel that won several windows gets "
-            "the sum. np.add.at adds them all.",
+            "dx[winners] = dy, or += with an index array, keeps one dy per pixel: a pixel that won several windows "
+            "gets the sum. np.add.at adds them all.",
             {ADD: "padded.reshape(-1)[at.reshape(-1)] = dy[n].reshape(-1)"},
             "Step 2",
         ),
         Twin("a pixel that won gets 1, not dy.", {ADD: ADD.replace("dy[n].reshape(-1)", "1")}, "Step 2"),
-        Twin("the stride is left out when the winners are looked up.", {"starts = p * windows.stride[0] * width + q * windows.stride[1]": "starts = p * width + q"}, "Step 2"),
-        Twin("the dilation is left out when the winners are looked up.", {"within = r * windows.dilation[0] * width + s * windows.dilation[1]": "within = r * width + s"}, "Step 2"),
-        Twin("the padding is not cut off at the right side: dx starts at row `top` and column `left`.", {CUT: "padded[..., :H, :W]"}, "Step 2"),
-        Twin("row and column within the window are exchanged: the winner's number is r * S + s.", {"r, s = np.indices(windows.kernel).reshape(2, -1)": "s, r = np.indices(windows.kernel[::-1]).reshape(2, -1)"}, "## By hand"),
+        Twin(
+            "the stride is left out when the winners are looked up.",
+            {"starts = p * windows.stride[0] * width + q * windows.stride[1]": "starts = p * width + q"},
+            "Step 2",
+        ),
+        Twin(
+            "the dilation is left out when the winners are looked up.",
+            {"within = r * windows.dilation[0] * width + s * windows.dilation[1]": "within = r * width + s"},
+            "Step 2",
+        ),
+        Twin(
+            "the padding is not cut off at the right side: dx starts at row `top` and column `left`.",
+            {CUT: "padded[..., :H, :W]"},
+            "Step 2",
+        ),
+        Twin(
+            "row and column within the window are exchanged: the winner's number is r * S + s.",
+            {
+                "r, s = np.indices(windows.kernel)": "s, r = np.indices(windows.kernel[::-1])",
+            },
+            "## By hand",
+        ),
     ),
 )

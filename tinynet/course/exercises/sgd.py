@@ -8,7 +8,9 @@ from tinynet.course.python import Hand, PythonExercise, Simpler
 
 
 def make(module, parameters, sizes):
-    return module.SGD(parameters, *(sizes[name] for name in ("lr", "momentum", "dampening", "weight_decay", "nesterov")))
+    return module.SGD(
+        parameters, *(sizes[name] for name in ("lr", "momentum", "dampening", "weight_decay", "nesterov"))
+    )
 
 
 def loops(arrays, sizes):
@@ -26,6 +28,7 @@ def loops(arrays, sizes):
 DECAY = "            if wd:\n                g = g + wd * w\n            v *= m"
 MOMENTUM = "            v *= m\n            v += (1 - dampening) * g if dampening else g"
 STEP = "w -= lr * (g + m * v if nesterov else v)"
+NEW = 'if m and "velocity" not in state:'
 VELOCITY = f"{MOMENTUM}\n            {STEP}"
 
 SGD = PythonExercise(
@@ -73,21 +76,55 @@ SGD = PythonExercise(
         Twin("momentum is left out: v is not used.", {STEP: "w -= lr * g"}),
         Twin(
             "v does not live from one step to the next: keep it in state, and add g to m * v instead of replacing it.",
-            {'if m and "velocity" not in state:': "if m:"},
+            {NEW: "if m:"},
         ),
         Twin("v goes up the slope: w <- w - lr * v.", {STEP: "w += lr * (g + m * v if nesterov else v)"}),
-        Twin("v is a running mean, m * v + (1 - m) * g: that is Adam's; here g has factor 1.", {MOMENTUM: MOMENTUM.replace("else g", "else (1 - m) * g")}),
-        Twin("v <- v + g: m does not multiply the old v, which never fades.", {MOMENTUM: MOMENTUM.replace("v *= m", "pass")}),
-        Twin("m multiplies g, too: only the old v fades.", {MOMENTUM: MOMENTUM.replace("v *= m\n", "v += g\n").replace("v += (1 - dampening) * g if dampening else g", "v *= m")}),
+        Twin(
+            "v is a running mean, m * v + (1 - m) * g: that is Adam's; here g has factor 1.",
+            {MOMENTUM: MOMENTUM.replace("else g", "else (1 - m) * g")},
+        ),
+        Twin(
+            "v <- v + g: m does not multiply the old v, which never fades.",
+            {MOMENTUM: MOMENTUM.replace("v *= m", "pass")},
+        ),
+        Twin(
+            "m multiplies g, too: only the old v fades.",
+            {
+                MOMENTUM: MOMENTUM.replace("v *= m\n", "v += g\n").replace(
+                    "v += (1 - dampening) * g if dampening else g", "v *= m"
+                )
+            },
+        ),
         Twin("weight decay is left out.", {DECAY: "            v *= m", "(g + wd * w if wd else g)": "g"}),
-        Twin("weight decay has the wrong sign: it pulls w to 0.", {DECAY: DECAY.replace("g + wd", "g - wd"), "(g + wd * w if wd else g)": "(g - wd * w)"}),
-        Twin("weight decay bypasses v (that is AdamW's way): here it is a part of the gradient.", {DECAY: "            w_before = w.copy()\n            v *= m", STEP: f"{STEP}\n            w -= lr * wd * w_before"}),
-        Twin("lr is inside v: that is PaperSGD's form, and differs once lr changes.", {MOMENTUM: MOMENTUM.replace("else g", "else lr * g"), STEP: "w -= v"}),
-        Twin("the old v is used for the step: first v, then w.", {VELOCITY: f"            old = v.copy()\n{MOMENTUM}\n            w -= lr * old"}),
+        Twin(
+            "weight decay has the wrong sign: it pulls w to 0.",
+            {DECAY: DECAY.replace("g + wd", "g - wd"), "(g + wd * w if wd else g)": "(g - wd * w)"},
+        ),
+        Twin(
+            "weight decay bypasses v (that is AdamW's way): here it is a part of the gradient.",
+            {
+                DECAY: "            w_before = w.copy()\n            v *= m",
+                STEP: f"{STEP}\n            w -= lr * wd * w_before",
+            },
+        ),
+        Twin(
+            "lr is inside v: that is PaperSGD's form, and differs once lr changes.",
+            {MOMENTUM: MOMENTUM.replace("else g", "else lr * g"), STEP: "w -= v"},
+        ),
+        Twin(
+            "the old v is used for the step: first v, then w.",
+            {VELOCITY: f"            old = v.copy()\n{MOMENTUM}\n            w -= lr * old"},
+        ),
         Twin("dampening is left out.", {"v += (1 - dampening) * g if dampening else g": "v += g"}),
         Twin("the first v is dampened, too.", {' if "velocity" in state else 0': ""}),
         Twin("nesterov is left out.", {STEP: "w -= lr * v"}),
-        Twin("w is not changed in place: parameter.data has to stay the same array.", {'if m and "velocity" not in state:': 'parameter.data = parameter.data.copy()\n        if m and "velocity" not in state:'}),
-        Twin("the gradient is changed: g += ... writes into parameter.grad.", {DECAY: DECAY.replace("g = g + wd", "g += wd"), "(g + wd * w if wd else g)": "np.add(g, wd * w, out=g)"}),
+        Twin(
+            "w is not changed in place: parameter.data has to stay the same array.",
+            {NEW: f"parameter.data = parameter.data.copy()\n        {NEW}"},
+        ),
+        Twin(
+            "the gradient is changed: g += ... writes into parameter.grad.",
+            {DECAY: DECAY.replace("g = g + wd", "g += wd"), "(g + wd * w if wd else g)": "np.add(g, wd * w, out=g)"},
+        ),
     ),
 )

@@ -67,11 +67,21 @@ SOFTMAX = layer(
             {SHIFT: "y = x - x.max()"},
             "## Why one step is better than two",
         ),
-        Twin("y is divided by the sum over all rows, not by each row's own.", {NORMALIZE: "y /= y.sum()"}, "## The formulas"),
-        Twin("y is summed along the other axis.", {NORMALIZE: "y /= y.sum(1 - axis, keepdims=True)"}, "## The formulas"),
-        Twin("y is not divided by the sum: the probabilities of a row sum to 1.", {NORMALIZE: "pass"}, "## The formulas"),
+        Twin(
+            "y is divided by the sum over all rows, not by each row's own.",
+            {NORMALIZE: "y /= y.sum()"},
+            "## The formulas",
+        ),
+        Twin(
+            "y is summed along the other axis.", {NORMALIZE: "y /= y.sum(1 - axis, keepdims=True)"}, "## The formulas"
+        ),
+        Twin(
+            "y is not divided by the sum: the probabilities of a row sum to 1.", {NORMALIZE: "pass"}, "## The formulas"
+        ),
         Twin("the axis is always 1: use the argument.", {NORMALIZE: "y /= y.sum(1, keepdims=True)"}, "## The formulas"),
-        Twin("the sum over p * dp is missing: p_j depends on every x, through the sum.", {DX: "dx = dy * y\n"}, "Step 2"),
+        Twin(
+            "the sum over p * dp is missing: p_j depends on every x, through the sum.", {DX: "dx = dy * y\n"}, "Step 2"
+        ),
         Twin("the last factor p is missing: dx = p * (dp - sum).", {DX: f"dx = dy - {SUM}\n"}, "Step 3"),
         Twin("the sum is over dp alone; it is over p * dp.", {SUM: "dy.sum(self.axis, keepdims=True)"}, "Step 3"),
         Twin(
@@ -82,9 +92,25 @@ SOFTMAX = layer(
         Twin("the sign is wrong: dp comes first, the sum is subtracted.", {f"dy - {SUM}": f"{SUM} - dy"}, "Step 3"),
         Twin("the sum is added; it is subtracted.", {f"dy - {SUM}": f"dy + {SUM}"}, "Step 2"),
         Twin("the sum runs over all rows; each row has its own.", {SUM: "(dy * y).sum()"}, "Matrix form"),
-        Twin("the sum needs keepdims=True: (N,) does not broadcast against (N, C).", {SUM: "(dy * y).sum(self.axis)"}, "Matrix form"),
-        Twin("the sum in backward runs along axis 1 always: use self.axis.", {SUM: "(dy * y).sum(1, keepdims=True)"}, "Matrix form"),
-        Twin("x is saved and used for p: backward needs the probabilities.", {"self.save(y)": "self.save(x)"}, "## What is saved, and why"),
-        Twin("dy is written to, and others may need it: make a new array.", {DX: f"dy *= y\n        dx = dy - y * {SUM}\n"}, "Step 3"),
+        Twin(
+            "the sum needs keepdims=True: (N,) does not broadcast against (N, C).",
+            {SUM: "(dy * y).sum(self.axis)"},
+            "Matrix form",
+        ),
+        Twin(
+            "the sum in backward runs along axis 1 always: use self.axis.",
+            {SUM: "(dy * y).sum(1, keepdims=True)"},
+            "Matrix form",
+        ),
+        Twin(
+            "x is saved and used for p: backward needs the probabilities.",
+            {"self.save(y)": "self.save(x)"},
+            "## What is saved, and why",
+        ),
+        Twin(
+            "dy is written to, and others may need it: make a new array.",
+            {DX: f"dy *= y\n        dx = dy - y * {SUM}\n"},
+            "Step 3",
+        ),
     ),
 )
