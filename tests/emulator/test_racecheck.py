@@ -236,4 +236,4 @@ def test_a_variable_that_is_not_set_shows():
     """Its value is not 0, as it often is by luck."""
     sum = "float sum;\n for (int j = 0; j < t % 2; j++) sum += x[j];\n if (blockIdx.x == 0) y[t] = sum;"
     _, y, _ = run(kernel(sum))
-    assert (np.abs(y[:64]) > 1e6).all()
+    assert not (np.abs(y[:64]) < 1e6).any()  # clang++'s pattern is a NaN
