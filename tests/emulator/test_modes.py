@@ -97,6 +97,7 @@ FAULTS = {  # name: (the kernel's body, the thread that fails in its last line, 
     "overflow": ("y[t] = (1 << 30) * (t + 1);", 1, r"signed integer overflow: (2 \* 1073741824|1073741824 \* 2)"),
     "shift": ("y[t] = 1 << (t + 27);", 5, "shift exponent 32 is too large"),
     "misaligned": ("((float4 *)(y + 1))->x = x[t];", 0, "misaligned address .* requires 16 byte alignment"),
+    "far_away": ("((float *)4096)[t + 2] = x[t];", 0, r"writes at 0x1008, which is not mapped \(SEGV\)\n    in far"),
     "called": ("inner(y);", 7, r"writes .*\n    in inner at kernel.cu:\d+\n    in called at"),
     "fine": ("y[t] = 2 * x[t];", None, None),
 }  # fmt: skip

@@ -147,10 +147,10 @@ class Outcome:
         self.results, self.counted, self.error = results or {}, counted, error
 
     def equals(self, other):
-        """The same numbers and counts, or the same error but for its lines."""
-        without_lines = [re.sub(r"\S+:\d+", "", outcome.error) for outcome in (self, other)]
+        """The same numbers and counts, or the same error but for its lines and for where the heap's blocks lie."""
+        errors = [re.sub(r"\S+:\d+|\d+ bytes (past|before).*", "", outcome.error) for outcome in (self, other)]
         return (
-            without_lines[0] == without_lines[1]
+            errors[0] == errors[1]
             and self.counted == other.counted
             and all(same(a, other.results[name], RTOL) for name, a in self.results.items())
         )
@@ -166,7 +166,7 @@ class CudaAnswer:
         self.exercise, self.path = exercise, path
         self.mine = Program(exercise, text, path)
         self.safely = {} if "sanitize" in lacking() else SANITIZE  # which runs it in a process of its own
-        self.modes = []  # in which it has ended well
+        self.modes = {part: [] for part in exercise.parts}  # in which it has ended well
         self.every = [exercise.sizes, *({**exercise.sizes, **change} for change in exercise.others.values())]
 
     def compiles(self):
@@ -186,7 +186,7 @@ class CudaAnswer:
                 raise NotDone("not done yet: " + error.partition(NOT_DONE)[2].partition('"')[0])
             if error:
                 self.explain(part, mode, [error.replace("\n    ", " "), for_sizes(sizes)])
-        self.modes.append(mode)
+        self.modes[part].append(mode)
 
     def same_as_numpy(self, part, every, mode):
         for sizes in every:
@@ -225,11 +225,21 @@ class CudaAnswer:
 
     def explain(self, part, mode, lines):
         """Raise Wrong, with the known mistake that has the same outcomes in this mode and those before, if any has."""
-        cases = [(part, sizes, m) for m in (*self.modes, mode) for sizes in self.every]  # the safe one first
+        modes = [*self.modes[part], mode]
         for twin, program in twins(self.exercise) if self.safely else ():  # some would crash Python
-            if all(self.mine.outcome(*case).equals(program.outcome(*case)) for case in cases):
+            if all(self.does_as(program, part, mode) for mode in modes):
                 raise Wrong(*lines, hint=twin.hint, see=twin.see)
         raise Wrong(*lines)
+
+    def does_as(self, program, part, mode):
+        """Whether the program has the same outcomes as the answer, up to the first error."""
+        for sizes in self.every:
+            mine, other = (one.outcome(part, sizes, mode) for one in (self.mine, program))
+            if not mine.equals(other):
+                return False
+            if mine.error:
+                break
+        return True
 
 
 def for_sizes(sizes):

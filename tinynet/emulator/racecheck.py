@@ -98,7 +98,10 @@ def source_line(address, library):
     calls = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
     calls = [call.partition(" ")[0].rpartition(":") for call in calls]  # from the innermost one
     file, _, line = next((call for call in calls if Path(call[0]).name != "cuda_on_cpu.h"), calls[0])
-    return f"{Path(file).name if file.startswith(str(compiler.cache_folder())) else file}:{line}"
+    cache = compiler.cache_folder()
+    if Path(file).is_relative_to(cache):  # in the folder of the library, where the compiler took the name to be
+        file = Path(*Path(file).relative_to(cache).parts[1:]).as_posix()
+    return f"{file}:{line}"
 
 
 def element(address, arrays):

@@ -1,0 +1,110 @@
+"""Exercises in CUDA: what a student gets, and what is said of a kernel that is wrong in no known way."""
+
+import re
+
+import pytest
+
+from tinynet.course import cuda
+from tinynet.course.__main__ import main
+from tinynet.course.exercise import judge
+from tinynet.course.exercises import by_name
+from tinynet.emulator import compiler, racecheck
+
+RELU, REDUCE, TILED = (by_name(name) for name in ("relu_kernel", "block_reduce", "conv2d_tiled"))
+
+
+def wrong(exercise, *edits, path="work/mine.cu"):
+    """The title of the step that fails, and what is said there."""
+    text = exercise.source()
+    for old, new in edits:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    verdict = judge(exercise, text, path)
+    assert verdict.state == "wrong" and not verdict.hint
+    return verdict.failed[1], " ".join(verdict.lines)
+
+
+def test_a_stub_keeps_the_head_and_loses_the_body():
+    text = TILED.stub("work/conv2d_tiled.cu")
+    assert "python -m tinynet.course check work/conv2d_tiled.cu" in text.splitlines()[1]
+    assert "Loads from global memory per multiply-add: 2/16" in text
+    assert "const int m = tile % tiles_m * TILE + threadIdx.y" in text  # the first lines of the body are kept
+    assert "__syncthreads" not in text and "sum += a" not in text
+    assert text.count('assert(!"NotImplementedError: tiled_product");') == 1
+    assert text.endswith(TILED.source().partition("struct Forward")[2])
+
+
+def test_one_kernel_at_a_time(tmp_path, capsys):
+    """The forward kernel is checked before the backward one is written."""
+    assert main(["start", "relu_kernel", "--folder", str(tmp_path)]) == 0
+    path = tmp_path / "relu_kernel.cu"
+    assert main(["check", str(path)]) == 1
+    assert "not done yet: relu_forward" in capsys.readouterr().out
+    body = RELU.source().partition("int size) {")[2].partition("\n}")[0]
+    text = path.read_text().replace('    assert(!"NotImplementedError: relu_forward");  // yours', body)
+    path.write_text(text)
+    assert main(["check", str(path)]) == 1
+    said = capsys.readouterr().out
+    assert "not done yet: relu_backward" in said
+    assert said.index("loads and stores  ok") < said.index("backward")
+
+
+def test_the_compilers_error_in_one_line():
+    step, said = wrong(RELU, ("y[i] = x[i] < 0", "y[j] = x[i] < 0"))
+    line = RELU.source().splitlines().index("        y[i] = x[i] < 0 ? 0 : x[i];  // a NaN is not < 0, so it stays") + 1
+    assert step == "compiles"
+    assert said.startswith(f"work/mine.cu:{line}:") and "j" in said and "\n" not in said
+    step, said = wrong(RELU, ("void relu_forward", "void my_forward"))
+    assert step == "compiles" and "no extern \"C\" __global__ function relu_forward, but my_forward" in said
+
+
+# name: (exercise, edits, the step that fails, what is said)
+UNKNOWN = {
+    "before the start": (
+        RELU, [("y[i] = x[i] < 0", "y[i - 1] = x[i] < 0")], "runs, in bounds",
+        r"work/mine.cu:\d+ in thread \(0,0,0\) of block \(0,0,0\): writes at 0x\w+, which is not mapped \(SEGV\)",
+    ),
+    "barriers in two places": (
+        REDUCE, [("    __syncthreads();\n    value = lane", "    if (lane) __syncthreads();\n    value = lane")],
+        "runs, in bounds", r"deadlock: thread .* wait in __shfl_xor_sync at work/mine.cu:\d+; thread .* __syncthreads",
+    ),
+    "a race": (
+        REDUCE, [("if (lane == 0) per_warp[threadIdx.x / WARP]", "per_warp[lane]")], "no race",
+        r"work/mine.cu:\d+ in thread .* race: writes per_warp\[31\], which thread \(31,0,0\) writes at work/mine.cu:",
+    ),
+    "the wrong number": (
+        RELU, [("< 0 ? 0 : x[i]", "< 0 ? 0 : 3 * x[i]")], "same as NumPy", r"y\[\d+\]: expected .*, received",
+    ),
+    "too many loads": (
+        TILED, [("? map.left(m, e)", "? map.left(m, e) + 0 * map.left(m, 0)")],
+        "loads and stores", r"right, but there are 2\d+ loads of w; the head of the file says 1\d+",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_mistake_that_is_not_in_the_bank(name):
+    exercise, edits, step, message = UNKNOWN[name]
+    failed, said = wrong(exercise, *edits)
+    assert failed == step
+    assert re.search(message, said), said
+
+
+def test_a_compiler_without_sanitizers_checks_less_and_says_so(monkeypatch):
+    def build(name, text, flags, original="", real=compiler.build):
+        if any("sanitize" in flag for flag in flags):
+            raise compiler.CompileError("error: no sanitizer")
+        return real(name, text, flags, original)
+
+    monkeypatch.setattr(compiler, "build", build)
+    for function in (cuda.lacking, racecheck.flags):
+        function.cache_clear()
+    try:
+        verdict = judge(RELU, RELU.source(), "work/mine.cu")
+    finally:
+        for function in (cuda.lacking, racecheck.flags):
+            function.cache_clear()
+    assert verdict.state == "right"
+    titles = [title for _, title in verdict.passed]
+    assert titles[0] == "compiles (no sanitize nor racecheck: see docs/emulator.md)"
+    assert "no race" not in titles and "other sizes" in titles
