@@ -108,3 +108,11 @@ def test_a_compiler_without_sanitizers_checks_less_and_says_so(monkeypatch):
     titles = [title for _, title in verdict.passed]
     assert titles[0] == "compiles (no sanitize nor racecheck: see docs/emulator.md)"
     assert "no race" not in titles and "other sizes" in titles
+
+
+def test_a_kernel_that_never_ends(tmp_path, capfd):
+    path = tmp_path / "relu_kernel.cu"
+    text = RELU.source().replace("i < size; i += threads)\n        y[i]", "i < size;)\n        y[i]")
+    path.write_text(text.replace("T *__restrict__ y, int size", "volatile T *__restrict__ y, int size"))
+    assert main(["check", str(path), "--seconds", "10"]) == 1
+    assert "was still running after 10 seconds: does a loop never end?" in capfd.readouterr().out

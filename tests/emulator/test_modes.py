@@ -1,6 +1,10 @@
 """The modes that make mistakes show: shuffled threads and sanitizers."""
 
 import re
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +146,35 @@ def test_sanitized_errors_are_those_of_other_launches():
     message = r"f: kernel.cu:1 in thread \(\d+,0,0\) of block \(0,0,0\): assertion"
     with emulator.mode(sanitize=True, shuffle=1), pytest.raises(KernelError, match=message):
         launch('extern "C" __global__ void f() { assert(false); }')
+
+
+ENDLESS = """
+import numpy as np
+from tinynet import emulator
+from tinynet.emulator import xp
+f = xp.RawKernel('extern "C" __global__ void f(const volatile int *x) { while (*x == 0) {} }', "f")
+with emulator.mode(sanitize=True):
+    f((1,), (1,), (xp.zeros(1, np.int32),))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc, and only there the program can know")
+def test_a_sanitized_kernel_does_not_outlive_python():
+    def children():
+        listed = Path(f"/proc/{python.pid}/task/{python.pid}/children").read_text().split()
+        names = {child: Path(f"/proc/{child}/comm").read_text().strip() for child in listed}
+        return [child for child, name in names.items() if name == "program"]
+
+    python = subprocess.Popen([sys.executable, "-c", ENDLESS])
+    while not (programs := children()):
+        assert python.poll() is None
+        time.sleep(0.1)
+    python.kill()
+    python.wait()
+    command = Path(f"/proc/{programs[0]}/cmdline")
+    for _ in range(300):
+        if not command.exists() or not command.read_bytes():  # a process that has ended, but nobody has asked, has none
+            return
+        time.sleep(0.1)
+    subprocess.run(["kill", *programs])
+    pytest.fail("the program still runs")

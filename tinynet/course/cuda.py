@@ -5,24 +5,24 @@ given sizes, which launchers to call, and what NumPy gives. The modes of the emu
 alignment, races and memory that is not initialized, any order of the threads.
 """
 
+import faulthandler
 import functools
-import importlib
 import re
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 
 import numpy as np
 
-from tinynet import backend, emulator
+from tinynet import emulator
 from tinynet.course.compare import first_difference, same
 from tinynet.course.exercise import Exercise, NotDone, Step, Wrong, replaced
+from tinynet.course.program import RTOL, Program, twins
 from tinynet.course.stub import heading
 from tinynet.emulator.source import closing_bracket
-from tinynet.kernels.loader import FOLDER
 
-DEVICE, RTOL = "emu:0", 1e-4
 NOT_DONE = "NotImplementedError: "
 SANITIZE, RACECHECK = dict(sanitize=True), dict(racecheck=True)
 
@@ -98,67 +98,6 @@ def lacking():
     return found
 
 
-# ------------------------------------------------------------------ running a file
-
-
-class Program:
-    """One .cu file, a student's, the library's or a twin, run by the library's launchers. Remembers what came out."""
-
-    def __init__(self, exercise, text, path):
-        self.exercise, self.text, self.path = exercise, text, path
-        self.kernel = functools.cache(self.kernel)
-        self.outcome_of = functools.cache(self.outcome_of)
-
-    def kernel(self, name, **defines):
-        code = f'typedef float T;\n#line 1 "{self.path}"\n{self.text}'
-        options = (*(f"-D{key}={value}" for key, value in defines.items()), f"-I{FOLDER}")
-        return emulator.xp.RawKernel(code, name, options)
-
-    def outcome(self, part, sizes, mode):
-        return self.outcome_of(part, tuple(sizes.items()), tuple(mode.items()))
-
-    def outcome_of(self, part, sizes, mode):
-        exercise, sizes = self.exercise, dict(sizes)
-        arrays = exercise.draw(np.random.default_rng(1), sizes)
-        with self.in_place(), emulator.mode(**dict(mode)), emulator.accesses() as counted:
-            on_device = {name: backend.to_device(a, DEVICE) for name, a in arrays.items()}
-            try:
-                results = exercise.run(part, on_device, sizes)
-            except emulator.KernelError as error:
-                return Outcome(error=str(error))
-            return Outcome({name: backend.to_device(a, "cpu") for name, a in results.items()}, counted)
-
-    @contextmanager
-    def in_place(self):
-        """While this lasts, the library's launchers launch this program's kernels."""
-        launcher = importlib.import_module(self.exercise.launcher)
-        ours = {**self.exercise.settings, "kernel": lambda like, file, name, **defines: self.kernel(name, **defines)}
-        with ExitStack() as back:
-            for name, value in ours.items():
-                back.callback(setattr, launcher, name, getattr(launcher, name))
-                setattr(launcher, name, value)
-            yield
-
-
-class Outcome:
-    """What one launch gave: results {name: array} and what they took {(parameter, "load"): elements}; or an error."""
-
-    def __init__(self, results=None, counted=None, error=""):
-        self.results, self.counted, self.error = results or {}, counted, error
-
-    def equals(self, other):
-        """The same numbers and counts, or the same error but for its lines and for where the heap's blocks lie."""
-        errors = [re.sub(r"\S+:\d+|\d+ bytes (past|before).*", "", outcome.error) for outcome in (self, other)]
-        return (
-            errors[0] == errors[1]
-            and self.counted == other.counted
-            and all(same(a, other.results[name], RTOL) for name, a in self.results.items())
-        )
-
-
-# ------------------------------------------------------------------ the steps
-
-
 class CudaAnswer:
     """The answer `text`, from the file at `path`; each method is a step, and raises Wrong or NotDone."""
 
@@ -225,8 +164,14 @@ class CudaAnswer:
 
     def explain(self, part, mode, lines):
         """Raise Wrong, with the known mistake that has the same outcomes in this mode and those before, if any has."""
+        if not self.safely:
+            raise Wrong(*lines)  # some known mistakes would crash Python
+        faulthandler.cancel_dump_traceback_later()  # the answer has ended; compiling the twins may take a minute, once
         modes = [*self.modes[part], mode]
-        for twin, program in twins(self.exercise) if self.safely else ():  # some would crash Python
+        with emulator.mode(**modes[0]), ThreadPoolExecutor() as pool:
+            jobs = product((program for _, program in twins(self.exercise)), self.mine.launched[part])
+            list(pool.map(lambda job: job[0].kernel(*job[1]), jobs))
+        for twin, program in twins(self.exercise):
             if all(self.does_as(program, part, mode) for mode in modes):
                 raise Wrong(*lines, hint=twin.hint, see=twin.see)
         raise Wrong(*lines)
@@ -244,9 +189,3 @@ class CudaAnswer:
 
 def for_sizes(sizes):
     return f"for {', '.join(f'{key}={value}' for key, value in sizes.items())}"
-
-
-@functools.cache
-def twins(exercise):
-    """[(Twin, its Program)]"""
-    return [(twin, Program(exercise, twin.source(exercise.source()), "twin.cu")) for twin in exercise.twins]

@@ -163,6 +163,8 @@ class RawKernel:
             self._describe(runtime.Description.in_dll(library, f"emulator_description_{self.name}"))
             entry = getattr(library, f"emulator_enter_{self.name}")
             self._entries[kind] = ctypes.cast(entry, ctypes.c_void_p).value
+        if mode.sanitize:
+            self._module._build("sanitize")  # which the launch will need
         return self._entries[kind]
 
     def _describe(self, description):
