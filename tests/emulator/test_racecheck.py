@@ -58,6 +58,18 @@ BROKEN = {
         S + "s[t] = 1;\n __syncthreads();\n y[t] = s[0];  //\n __syncwarp();\n if (t == 0) s[0] = 2;  //",
         rf"race: .* s\[0\], which thread .*; {IN_BLOCK}",
     ),
+    "many read, then __syncwarp, then the last one writes": (
+        S + "s[t] = 1;\n __syncthreads();\n y[t] = s[0];  //\n __syncwarp();\n if (t == 63) s[0] = 2;  //",
+        rf"race: .* s\[0\], which thread .*; {IN_BLOCK}",
+    ),
+    "many read, then __syncwarp, then the first one writes": (
+        "if (blockIdx.x) return;\n float a = y[0];  //\n __syncwarp();\n if (t == 0) y[0] = a;  //",
+        rf"thread \(0,0,0\) .*: race: writes y\[0\], which thread \(63,0,0\) reads at .*; {IN_BLOCK}",
+    ),
+    "after a __syncwarp": (
+        S + "s[t] = x[t];\n __syncwarp();\n s[t] = x[t] + 1;  //\n y[t] = s[t ^ 1];  //",
+        rf"race: .* s\[\d+\], which thread .*; {IN_WARP}",
+    ),
     "an atomic sum, and a plain read": (
         S + "s[t] = 0;\n __syncthreads();\n atomicAdd(s, x[t]);  //\n if (t == 63) y[0] = s[0];  //",
         rf"race: atomically changes s\[0\], which thread \(63,0,0\) reads at .*; {IN_BLOCK}",
