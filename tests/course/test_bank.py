@@ -22,6 +22,11 @@ def test_a_stub_is_not_done_yet(exercise):
     assert any(hole in verdict.lines[0] for hole in exercise.holes)
 
 
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)
+def test_every_bank_has_enough(exercise):
+    assert len(exercise.twins) >= 4
+
+
 @pytest.mark.parametrize("exercise, twin", TWINS)
 def test_a_known_mistake_is_found_by_its_own_hint(exercise, twin):
     verdict = judge(exercise, twin.source(exercise.source()), "twin")

@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import itertools
+import re
 import sys
 from pathlib import Path
 
@@ -42,7 +44,8 @@ def parser():
         "start", start, name, folder,
         ("--force", dict(action="store_true", help="start over; what was there is kept beside it, as NAME.py.bak")),
     )
-    seconds = "--seconds", dict(type=float, default=SECONDS, help=f"how long an answer may run (default: {SECONDS})")
+    limit = f"how long an answer may run (default: {SECONDS})"
+    seconds = "--seconds", dict(type=positive(float), default=SECONDS, help=limit)
     command(
         "check", check_answers, ("file", dict(nargs="?", type=Path, help="such as work/relu.py")), seconds,
         ("--all", dict(action="store_true", help="every answer in --folder, or in students' folders in it")), folder,
@@ -51,42 +54,59 @@ def parser():
     command("solution", show_solution, name, folder)
     command(
         "train", train_with, ("file", dict(type=Path, help="such as work/conv2d.py")),
-        ("--steps", dict(type=int, default=20, help="of training (default: 20)")), seconds,
+        ("--steps", dict(type=positive(int), default=20, help="of training (default: 20)")), seconds,
     )
     return parser
+
+
+def positive(kind):
+    def number(text):
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise ValueError
+        return value
+
+    number.__name__ = f"positive {kind.__name__}"  # which argparse calls it by
+    return number
 
 
 def list_all(args):
     """all exercises, in order, and what has been started"""
     print(f"{'':<22}{'week':<6}{'minutes':<9}{'state':<14}page")
     for exercise in EXERCISES:
-        path = args.folder / exercise.file_name
-        print(f"{exercise.name:<22}{exercise.week:<6}{exercise.minutes:<9}{state(path):<14}{exercise.page}")
+        state = state_of(args.folder / exercise.file_name, exercise)
+        print(f"{exercise.name:<22}{exercise.week:<6}{exercise.minutes:<9}{state:<14}{exercise.page}")
     return 0
 
 
-def state(path):
+def state_of(path, exercise):
     if not path.is_file():
         return "-"
-    unfinished = "NotImplementedError" in path.read_text(encoding="utf-8", errors="replace")
-    return "started" if unfinished else "written"
+    text = path.read_text(encoding="utf-8", errors="replace")
+    left = [hole for hole in exercise.holes if re.search(rf"NotImplementedError\W+{re.escape(hole)}\b", text)]
+    return "started" if left else "written"
 
 
 def start(args):
     """a file to write your answer in: the library's own, less what you are to write"""
     exercise = by_name(args.name)
     path = args.folder / exercise.file_name
-    if path.exists():
-        if not args.force:
-            raise RunError(f"{path} exists already; --force starts over, and keeps it as {path.name}.bak")
-        path.replace(path.with_name(f"{path.name}.bak"))
+    if path.exists() and not args.force:
+        raise RunError(f"{path} exists already; --force starts over, and keeps it as {path.name}.bak")
     with in_words(f"cannot write {path}"):
+        if path.exists():
+            path.replace(next(name for name in backups(path) if not name.exists()))
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             temporary.write_text(exercise.stub(path), encoding="utf-8")
     print(f'{path}: write {", ".join(exercise.holes)}; see {exercise.page}, "{exercise.section}".')
     print(f"Then: python -m tinynet.course check {path}")
     return 0
+
+
+def backups(path):
+    """relu.py.bak, relu.py.bak1, relu.py.bak2, ..."""
+    return (path.with_name(f"{path.name}.bak{number or ''}") for number in itertools.count())
 
 
 def check_answers(args):
@@ -110,7 +130,7 @@ def show_solution(args):
 def train_with(args):
     """AlexNet for a few steps, with the library's layer and with yours: the losses side by side"""
     with in_words(f"cannot read {args.file}"):
-        text = args.file.read_text(encoding="utf-8")
+        text = args.file.read_text(encoding="utf-8", errors="replace")
     rows = train.side_by_side(args.file.stem, text, args.file, args.steps, args.seconds)
     return 0 if train.compare(rows) else 1
 

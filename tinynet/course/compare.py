@@ -15,9 +15,9 @@ def same(received, expected, rtol=1e-8):
 def differs(received, expected, rtol=1e-8):
     """A bool array: where they do not agree."""
     received, expected = received.astype(np.float64), expected.astype(np.float64)
-    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
+    scale = np.abs(expected[np.isfinite(expected)]).max(initial=1e-6)  # less than that is what rounding left of 0
     with np.errstate(invalid="ignore"):
-        close = np.abs(received - expected) <= rtol * (scale or 1)
+        close = np.abs(received - expected) <= rtol * scale
     return ~(close | (received == expected) | (np.isnan(received) & np.isnan(expected)))
 
 

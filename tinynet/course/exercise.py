@@ -1,8 +1,11 @@
 """What an exercise is, whatever language it is written in; and what a checker says of an answer."""
 
+import warnings
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -121,18 +124,20 @@ class Verdict:
 def judge(exercise, text, path, told=lambda verdict: None):
     """The verdict on an answer. Stops at the first step that fails. told(verdict): called before each step."""
     verdict = Verdict(exercise.name)
-    for step in exercise.steps(text, path):
-        verdict.failed = [step.part, step.title]  # until it is known that it holds
-        told(verdict)
-        try:
-            step.run()
-        except NotDone as todo:
-            verdict.state, verdict.lines = "not done", [str(todo)]
-            return verdict
-        except Wrong as wrong:
-            verdict.state = "wrong"
-            vars(verdict).update(vars(wrong))
-            return verdict
-        verdict.passed.append(verdict.failed)
-        verdict.failed = None
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for step in exercise.steps(text, path):
+            verdict.failed = [step.part, step.title]  # until it is known that it holds
+            told(verdict)
+            try:
+                step.run()
+            except NotDone as todo:
+                verdict.state, verdict.lines = "not done", [str(todo)]
+                return verdict
+            except Wrong as wrong:
+                verdict.state = "wrong"
+                vars(verdict).update(vars(wrong))
+                return verdict
+            verdict.passed.append(verdict.failed)
+            verdict.failed = None
     return verdict

@@ -3,39 +3,55 @@
 If the answer equals a wrong twin's on random inputs of all sizes, that is the mistake, whatever the code looks like.
 """
 
+from dataclasses import replace
 from functools import cache
 
 from tinynet.course.bench import Bench, load
 from tinynet.course.compare import first_difference, same
 from tinynet.course.exercise import Wrong
-from tinynet.course.patterns import patterns
+from tinynet.course.patterns import Result, patterns
 
 
 def explain(exercise, part, sizes, mine, lines):
     """Raise Wrong. mine: the answer's Bench; sizes: where it is wrong; lines: what is known already."""
     right = library(exercise)
+
+    def is_right(sizes):
+        return mine.outcome(part, sizes).equals(right.outcome(part, sizes))
+
     every = [exercise.sizes, *({**exercise.sizes, **change} for change in exercise.others.values())]
-    every.sort(key=lambda s: s != sizes)  # stable: the one that failed comes first
-    sizes = next((s for s in every if not mine.outcome(part, s).equals(right.outcome(part, s))), sizes)
-    received = mine.outcome(part, sizes).results
-    wrong = [name for name, a in right.outcome(part, sizes).results.items() if not same(received.get(name), a)]
+    if is_right(sizes):  # wrong in the example by hand, or against measured slopes
+        sizes = next((s for s in every if not is_right(s)), None)
+        if sizes is None:
+            raise Wrong(*lines)
+    every.sort(key=lambda s: s != sizes)  # stable: those that fail come first
+    received, expected = mine.outcome(part, sizes).results, right.outcome(part, sizes).results
+    wrong = [name for name in expected if not same(received.get(name), expected[name])][:1]
+    result = Result(exercise, part, wrong[0], mine, right) if wrong else None
+    lines = [*lines, *(evidence(result, sizes) if result else ())]
     twin = known_mistake(exercise, part, every, mine, wrong)
     if twin:
-        hint, see = twin.hint, twin.see
-    else:
-        hint, see = " ".join(patterns(exercise, part, every, mine, right, wrong[0])) if wrong else "", ""
-    lines = [*lines, *evidence(exercise, part, sizes, mine, right, wrong)]
-    raise Wrong(*lines, hint=hint, certain=twin is not None, see=see)
+        raise Wrong(*lines, hint=twin.hint, certain=True, see=twin.see)
+    raise Wrong(*lines, hint=" ".join(patterns(result, every)) if result else "")
 
 
 def known_mistake(exercise, part, every, mine, wrong):
-    """The Twin that gives what the answer gives, for all sizes: all of it, or at least the first wrong result."""
+    """The Twin that gives what the answer gives, for all sizes; if there is none, one that does so for the first wrong
+    result (wrong: its name in a list, or no name); if there is none, one that does so for the sizes that failed first.
+    """
     before = exercise.parts[: exercise.parts.index(part)]  # those are right, so a twin that is wrong there is another
-    for parts, names in (((*before, part), None), ((part,), wrong[:1])):
-        for twin, bench in twins(exercise) if names != [] else ():
-            if all(mine.outcome(p, s).equals(bench.outcome(p, s), names) for p in parts for s in every):
-                return twin
+    fits = [
+        (twin, bench) for twin, bench in twins(exercise)
+        if all(mine.outcome(p, s).equals(bench.outcome(p, s)) for p in before for s in every)
+    ]
+    for names, sizes in ((None, every), (wrong, every), (None, every[:1])):
+        for twin, bench in fits if names != [] else ():
+            if all(mine.outcome(part, s).equals(bench.outcome(part, s), names) for s in sizes):
+                return replace(twin, hint=twin.hint + ELSE) if len(sizes) < len(every) else twin
     return None
+
+
+ELSE = " (But not for all sizes: there may be something else.)"
 
 
 @cache
@@ -49,37 +65,31 @@ def twins(exercise):
     return [(twin, Bench(exercise, load(twin.source(exercise.source()), "a known mistake"))) for twin in exercise.twins]
 
 
-def evidence(exercise, part, sizes, mine, right, wrong):
+def evidence(result, sizes):
     """Lines: the first element that is wrong, in the smallest input that shows it."""
-    if not wrong or wrong[0] not in mine.outcome(part, sizes).results:
+    pair = result.pair(sizes) and result.pair(shrink(result, sizes))
+    if pair is None or pair.received.shape != pair.expected.shape:
         return []
-    small = shrink(exercise, part, sizes, mine, right, wrong[0])
-    received, expected = (bench.outcome(part, small).results[wrong[0]] for bench in (mine, right))
-    if received.shape != expected.shape:
-        return []
-    line = first_difference(wrong[0], received, expected)
-    return [f"{line}, for the smallest input that shows it: {', '.join(f'{k}={v}' for k, v in small.items())}"]
+    line = first_difference(result.name, pair.received, pair.expected)
+    return [f"{line}, for the smallest input that shows it: {', '.join(f'{k}={v}' for k, v in pair.sizes.items())}"]
 
 
-def shrink(exercise, part, sizes, mine, right, name):
-    """Sizes as small as can be at which the result `name` is still wrong, without an exception."""
+def shrink(result, sizes):
+    """Sizes as small as can be at which the result is still wrong, without an exception."""
 
-    def still_wrong(sizes):
-        expected, received = right.outcome(part, sizes), mine.outcome(part, sizes)
-        if expected.raised or received.raised or name not in expected.results or name not in received.results:
-            return False
-        return not same(received.results[name], expected.results[name])
+    def smaller(value, least):
+        """What to try in place of a size: the least, half the way there, one less."""
+        if not isinstance(value, int) or not isinstance(least, int):
+            return [least]
+        return [least, (least + value) // 2, *([value - 1] if value < 20 else [])]
 
     progress = True
     while progress:
         progress = False
-        for key, least in exercise.smallest.items():
-            if sizes[key] == least:
-                continue
-            whole = isinstance(least, int) and isinstance(sizes[key], int)
-            for value in [least, *([(least + sizes[key]) // 2, sizes[key] - 1] if whole else [])]:
-                smaller = {**sizes, key: value}
-                if value != sizes[key] and still_wrong(smaller):
-                    sizes, progress = smaller, True
+        for key, least in result.exercise.smallest.items():
+            for value in smaller(sizes[key], least) if sizes[key] != least else ():
+                pair = result.pair({**sizes, key: value})
+                if pair and not pair.right:
+                    sizes, progress = pair.sizes, True
                     break
     return sizes

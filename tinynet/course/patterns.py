@@ -7,6 +7,7 @@ from itertools import chain, combinations, permutations
 
 import numpy as np
 
+from tinynet.course.bench import cotangents
 from tinynet.course.compare import differs, same
 
 
@@ -15,50 +16,69 @@ class Pair:
 
     def __init__(self, received, expected, named, sizes):
         self.received, self.expected, self.named, self.sizes = received, expected, named, sizes
+        self.right = same(received, expected)
 
 
-def patterns(exercise, part, every, mine, library, name):
-    """Lines about the result `name`. every: all sizes that are tried, the one that failed first."""
-    pairs = []
-    for sizes in every:
-        received, expected = mine.outcome(part, sizes), library.outcome(part, sizes)
-        if expected.raised or name not in received.results:
-            continue
-        pair = Pair(received.results[name], expected.results[name], named_arrays(exercise, sizes, library, name), sizes)
-        if pair.expected.size and not same(pair.received, pair.expected):
-            pairs.append(pair)
+class Result:
+    """The result `name` of an exercise's part. mine, right: the Benches of the answer and of the library."""
+
+    def __init__(self, exercise, part, name, mine, right):
+        self.exercise, self.part, self.name, self.mine, self.library = exercise, part, name, mine, right
+        self.axes = exercise.axes.get(name, "")
+
+    def pair(self, sizes):
+        """The Pair for these sizes; None if nothing came out, or if the sizes make no sense."""
+        received, expected = (bench.outcome(self.part, sizes) for bench in (self.mine, self.library))
+        if self.name not in expected.results or self.name not in received.results:
+            return None
+        return Pair(received.results[self.name], expected.results[self.name], self.named_arrays(sizes), sizes)
+
+    def named_arrays(self, sizes):
+        """Inputs, outputs and cotangents of the same call, those that can be recognized in a result."""
+        arrays = {key: a for key, a in self.library.draw(sizes).items() if a.dtype.kind == "f"}
+        if "forward" in self.exercise.parts:
+            ys = self.library.outcome("forward", sizes).results
+            arrays |= ys | cotangents(ys)
+        arrays.pop(self.name, None)
+        return arrays
+
+    def repeats(self, pair):
+        """Whether the same comes out once more."""
+        again = self.mine.run(self.part, self.mine.draw(pair.sizes), pair.sizes).results.get(self.name)
+        return same(again, pair.received)
+
+
+def patterns(result, every):
+    """Lines about a Result. every: all sizes that are tried, the one that failed first."""
+    name, axes = result.name, result.axes
+    if result.pair(every[0]) is None:  # nothing came out
+        return [line for line in [right_when_simpler(result, every[0])] if line]
+    pairs = [pair for pair in map(result.pair, every) if pair and pair.expected.size and not pair.right]
     if any(p.received.shape != p.expected.shape for p in pairs):
-        return [line for line in [rearranged(name, pairs)] if line]
-    axes = exercise.axes.get(name, "")
+        return [line for line in [rearranged(name, pairs, axes)] if line]
+    if not result.repeats(pairs[0]):
+        return [f"{name} comes out differently each time, from the same inputs: is something random, or never filled?"]
     value = first(pattern(name, pairs, axes) for pattern in VALUES)
     if value:
         return [value]
-    places = where_along_axes(name, pairs, axes), right_when_simpler(exercise, part, pairs[0], mine, library, name)
-    return [line for line in places if line]
+    lines = not_finite(name, pairs), where_along_axes(name, pairs, axes), right_when_simpler(result, pairs[0].sizes)
+    return [line for line in lines if line]
 
 
 def first(lines):
     return next((line for line in lines if line), None)
 
 
-def named_arrays(exercise, sizes, library, name):
-    """Inputs, outputs and cotangents of the same call, those that can be recognized in a result."""
-    arrays = {key: a for key, a in library.draw(sizes).items() if a.dtype.kind == "f"}
-    if "forward" in exercise.parts:
-        ys = library.outcome("forward", sizes).results
-        arrays |= ys
-        rng = [np.random.default_rng(100 + i) for i in range(len(ys))]
-        arrays |= {f"d{key}": r.standard_normal(y.shape) for r, (key, y) in zip(rng, ys.items(), strict=True)}
-    arrays.pop(name, None)
-    return arrays
-
-
 # ------------------------------------------------------------------ patterns in the values
 
 
-def zero_or_not_finite(name, pairs, axes):
+def zero(name, pairs, axes):
     if all(not p.received.any() for p in pairs):
         return f"{name} is 0 everywhere: is something computed and then not returned, or not assigned?"
+    return None
+
+
+def not_finite(name, pairs):
     if all((~np.isfinite(p.received) & np.isfinite(p.expected)).any() for p in pairs):
         return f"{name} has nan or inf where it should not: a division by 0, or an overflow?"
     return None
@@ -85,7 +105,7 @@ def constant_factor(name, pairs, axes):
 def named_factors(pair, axes):
     """{"1/N": its value, ...}: factors that have a meaning for these sizes."""
     numbers = {key: v for key, v in pair.sizes.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    numbers |= dict(zip(axes, pair.expected.shape, strict=False))
+    numbers = dict(zip(axes, pair.expected.shape, strict=False)) | numbers
     found = {"2": 2, "1/2": 0.5, "-2": -2, "-1/2": -0.5}
     for key, v in numbers.items():
         found |= {key: v, f"-{key}": -v, f"(1 - {key})": 1 - v}
@@ -120,20 +140,25 @@ def rearranged(name, pairs, axes=""):
 
 
 def axis_names(numbers, axes):
-    return " and ".join(axes[i] if i < len(axes) else f"axis {i}" for i in numbers)
+    names = [axes[i] if i < len(axes) else f"axis {i}" for i in sorted(numbers)]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def same_along_an_axis(name, pairs, axes):
-    """Right up to a term that does not depend on the place along one axis."""
-    for axis in range(pairs[0].expected.ndim):
-        off = [p.received - p.expected for p in pairs]
-        constant = all(same(d, np.broadcast_to(d.take([0], axis), d.shape)) for d in off)
-        if constant and any(d.shape[axis] > 1 for d in off):
-            what = axis_names([axis], axes)
-            sums_to_0 = all(np.abs(p.expected.sum(axis)).max() < 1e-9 for p in pairs)
-            rule = f" Along {what} it should sum to 0, and does not." if sums_to_0 else ""
-            return f"{name} is right up to a term that is the same along {what}: a sum over {what} is missing.{rule}"
-    return None
+    """Right up to a term that does not depend on the place along one axis; which one may depend on the sizes."""
+    along = [constant_axes(p.received - p.expected) for p in pairs]
+    if not all(along) or pairs[0].expected.shape[along[0][0]] < 2:
+        return None
+    line = f"{name} is right up to a term that is the same all along {axis_names(along[0], axes)}."
+    if all(np.abs(p.expected.sum(found[0])).max() < 1e-9 for p, found in zip(pairs, along, strict=True)):
+        what = axis_names(along[0][:1], axes)
+        line += f" Along {what} it should sum to 0, and does not: a sum over {what} is missing, or wrong."
+    return line
+
+
+def constant_axes(off):
+    axes = [axis for axis in range(off.ndim) if same(off, np.broadcast_to(off.take([0], axis), off.shape))]
+    return sorted(axes, key=lambda axis: -off.shape[axis])
 
 
 def missing_factor(name, pairs, axes):
@@ -183,8 +208,7 @@ def by_sign(name, pairs, axes):
 
 
 VALUES = [
-    zero_or_not_finite, constant_factor, another_array, rearranged, same_along_an_axis, missing_factor, missing_term,
-    by_sign,
+    zero, constant_factor, another_array, rearranged, same_along_an_axis, missing_factor, missing_term, by_sign,
 ]
 
 # ------------------------------------------------------------------ patterns in the places
@@ -193,35 +217,39 @@ VALUES = [
 def where_along_axes(name, pairs, axes):
     """Right but for the border, or for some places along one axis."""
     for axis in range(pairs[0].expected.ndim):
-        what, found = axis_names([axis], axes), set()
-        for p in pairs:
-            others = tuple(i for i in range(p.expected.ndim) if i != axis)
-            wrong = differs(p.received, p.expected).any(others)
-            last = len(wrong) - 1
-            if wrong.all() or last < 1:
-                found.add(None)
-            elif not wrong[1:-1].any() and last > 1:
-                sides = " and the ".join(side for side, at in (("first", 0), ("last", last)) if wrong[at])
-                found.add(f"{name} is right but for the border: wrong only in the {sides} along {what}.")
-            elif not wrong[0] and wrong[1:].all():
-                found.add(f"{name} is right for the first along {what} only: is a sum or a loop over {what} missing?")
-            else:
-                bad = ", ".join(map(str, np.flatnonzero(wrong)))
-                return f"{name} is wrong only at {what} = {bad} (of {last + 1})."
+        others = tuple(i for i in range(pairs[0].expected.ndim) if i != axis)
+        found = {where(differs(p.received, p.expected).any(others)) for p in pairs if p.expected.shape[axis] > 1}
         if len(found) == 1 and found != {None}:
-            return found.pop()
+            return f"{name} {found.pop().format(axis_names([axis], axes))}"
     return None
 
 
-def right_when_simpler(exercise, part, pair, mine, library, name):
-    """Which simplification makes it right."""
-    for simpler in exercise.simpler:
-        sizes = simpler.of(pair.sizes)
-        if sizes == pair.sizes:
+def where(wrong):
+    """In words, for a bool array along an axis; None if it is wrong all along."""
+    if wrong.all():
+        return None
+    if len(wrong) > 2 and not wrong[1:-1].any():
+        sides = " and the ".join(side for side, bad in zip(("first", "last"), wrong[[0, -1]], strict=True) if bad)
+        return f"is right but for the border: wrong only in the {sides} along {{0}}."
+    if not wrong[0] and wrong[1:].all():
+        return "is right for the first along {0} only: is a sum or a loop over {0} missing?"
+    return f"is wrong only at {{0}} = {', '.join(map(str, np.flatnonzero(wrong)))}."
+
+
+def right_when_simpler(result, wrong_sizes):
+    """Which simplification makes it right, or which two; or with which one the numbers can be read."""
+    simpler, name, readable = result.exercise.simpler, result.name, []
+    for some in [*combinations(simpler, 1), *combinations(simpler, 2)]:
+        sizes = wrong_sizes
+        for one in some:
+            sizes = one.of(sizes)
+        pair = result.pair(sizes)
+        if pair is None or sizes == wrong_sizes or not pair.expected.any():
             continue
-        received, expected = mine.outcome(part, sizes), library.outcome(part, sizes)
-        if expected.raised or name not in received.results:
-            continue
-        if same(received.results[name], expected.results[name]) and expected.results[name].any():
-            return f"{name} is right with {simpler.what}. {simpler.hint}".rstrip()
-    return None
+        what = " and ".join(one.what for one in some)
+        if pair.right:
+            return " ".join([f"{name} is right with {what}.", *(one.hint for one in some)]).rstrip()
+        if len(some) == 1 and pair.received.shape == pair.expected.shape:
+            line = first(pattern(name, [pair], result.axes) for pattern in VALUES)
+            readable += [f"With {what}, {line}"] if line else []
+    return first(readable)

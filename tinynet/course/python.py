@@ -12,7 +12,7 @@ import numpy as np
 
 from tinynet.autograd import Tensor
 from tinynet.course.answer import Answer
-from tinynet.course.bench import Changed
+from tinynet.course.bench import Changed, cotangents
 from tinynet.course.exercise import Exercise, Step
 from tinynet.course.stub import python_stub
 
@@ -52,7 +52,8 @@ class PythonExercise(Exercise):
     others: {label: sizes that differ from the usual ones}. draw(rng, sizes) -> {name: array}.
     run(module, part, arrays, sizes) -> {name: array}, where arrays may hold "dy". axes: {name of a result: its axes,
     a letter each}. loops(arrays, sizes) -> the results of the first part, written as loops. simpler: Simpler ones.
-    slopes: the part whose results are measured by gradcheck, which calls call(module, tensors, sizes).
+    slopes: the part whose results are measured by gradcheck, which calls call(module, tensors, sizes) again and again;
+    small: sizes for that, which differ from the usual ones.
     """
 
     parts: tuple
@@ -66,6 +67,7 @@ class PythonExercise(Exercise):
     loops: Callable | None = None
     simpler: tuple = ()
     slopes: str = ""
+    small: dict = field(default_factory=dict)
     call: Callable | None = None
     in_float32: bool = True
 
@@ -98,17 +100,15 @@ def layer(call, **fields):
     """
 
     def run(module, part, arrays, sizes):
-        outputs = [name[1:] for name in arrays if name.startswith("d")]  # those whose cotangents are given
         inputs = {name: as_input(a) for name, a in arrays.items() if not name.startswith("d")}
         ys = call(module, inputs, sizes)
         ys = {f"y{i}": y for i, y in enumerate(ys)} if isinstance(ys, list) else {"y": ys}
         if part == "forward":
             return {name: y.data for name, y in ys.items()}
-        before = {name: y.data.copy() for name, y in ys.items()}
+        before, dys = {name: y.data.copy() for name, y in ys.items()}, cotangents(ys) | arrays
         loss = 0
-        for i, (name, y) in enumerate(ys.items()):
-            dy = arrays[f"d{name}"] if name in outputs else np.random.default_rng(100 + i).standard_normal(y.shape)
-            loss = loss + (y * Tensor(dy.astype(y.dtype))).sum()
+        for name, y in ys.items():
+            loss = loss + (y * Tensor(dys[f"d{name}"])).sum()
         loss.backward()
         for name, y in ys.items():
             if not np.array_equal(y.data, before[name], equal_nan=True):

@@ -17,15 +17,20 @@ def report(verdict, exercise):
         lines += [line.replace("\0", " ") for line in wrapped]
     if verdict.state == "right":
         return [*lines, "right."]
-    lines += ["", *verdict.lines]
+    lines += ["", *(short for line in verdict.lines for short in wrap(line))]
     if verdict.hint:
-        hint = f"A known mistake gives exactly these numbers: {verdict.hint}" if verdict.certain else verdict.hint
+        hint = f"A known mistake does exactly the same: {verdict.hint}" if verdict.certain else verdict.hint
         lines += ["", *textwrap.wrap(hint, WIDTH)]
     if verdict.see.startswith("## "):
         where = f'"{verdict.see[3:]}"'
     else:
         where = f'"{exercise.section}"' + (f", {verdict.see}" if verdict.see else "")
     return [*lines, f"Read{' again' if verdict.state == 'wrong' else ''}: {exercise.page}, {where}."]
+
+
+def wrap(line):
+    """Lines of numbers or of code stay as they are."""
+    return [line] if line.startswith(" ") or "\n" in line else textwrap.wrap(line, WIDTH)
 
 
 def states(verdict):

@@ -25,14 +25,16 @@ def python_stub(exercise, path):
         cuts.append((start_with_blank_lines(lines, min([node.lineno, *above])), node.end_lineno, []))
     for first, last, instead in sorted(cuts, reverse=True):
         lines[first - 1 : last] = instead
-    return "\n".join([*heading(exercise, path, "#"), *lines]) + "\n"
+    numpy = "# Arrays are NumPy's: add `import numpy as np` below if it is not there. GPUs can wait."
+    return "\n".join([*heading(exercise, path, "#"), numpy, *lines]) + "\n"
 
 
 def heading(exercise, path, comment):
     """Lines at the top of every stub. comment: how a line of comment begins."""
     return [
         f'{comment} Exercise {exercise.name}, about {exercise.minutes} minutes: {exercise.page}, "{exercise.section}".',
-        f"{comment} Yours to write: {', '.join(exercise.holes)}. Then: python -m tinynet.course check {path}",
+        f"{comment} Yours to write: {', '.join(exercise.holes)}.",
+        f"{comment} Then: python -m tinynet.course check {path}",
     ]
 
 

@@ -34,7 +34,7 @@ PLACES = {  # where the library looks up what an exercise is about: a module, an
     "dropout": ("tinynet.ops.dropout", "Dropout"),
     "all_gather": ("tinynet.parallel.sharded", "all_gather"),
 }
-SIDE, BATCH = 64, 8
+SIDE, BATCH, WIDTH = 64, 8, 0.25
 SAME = 1e-6  # as a part of the loss; rounding in float64 is a billionth of that
 
 
@@ -60,7 +60,10 @@ def side_by_side(name, text, path, steps, seconds):
     with contextlib.ExitStack() as off:
         off.enter_context(np.errstate(all="ignore"))
         end = time.monotonic() + seconds
-        answer = getattr(load(text, path), PLACES[name][1])
+        try:
+            answer = getattr(load(text, path), PLACES[name][1])
+        except Exception as error:
+            raise RunError(at_line(error, path), 1) from None
         runs = [Training(name), Training(name, answer)]
         for step in range(steps):
             if time.monotonic() > end:
@@ -77,7 +80,7 @@ class Training:
     def __init__(self, name, answer=None):
         self.name, self.answer = name, answer
         backend.manual_seed(0)
-        self.model = AlexNet(len(CLASSES), ("cpu", "cpu"), width=0.25, image_size=SIDE, recipe=RECIPES["he"])
+        self.model = AlexNet(len(CLASSES), ("cpu", "cpu"), width=WIDTH, image_size=SIDE, recipe=RECIPES["he"])
         for parameter in self.model.parameters():
             parameter.data = parameter.data.astype(np.float64)
         with self.in_place():

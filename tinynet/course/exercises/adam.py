@@ -17,12 +17,13 @@ def loops(arrays, sizes):
     mean, square, results = [0.0] * len(w), [0.0] * len(w), {}
     for t in (1, 2, 3):
         lr = sizes["lr"] / (2 if t == 3 else 1)
+        before = np.array(w)
         for i, g in enumerate(arrays[f"g{t}"].tolist()):
             g += sizes["weight_decay"] * w[i]
             mean[i] = b1 * mean[i] + (1 - b1) * g
             square[i] = b2 * square[i] + (1 - b2) * g**2
             w[i] -= lr * (mean[i] / (1 - b1**t)) / ((square[i] / (1 - b2**t)) ** 0.5 + sizes["eps"])
-        results[f"w after step {t}"] = np.array(w)
+        results[f"w's change in step {t}"] = np.array(w) - before
     return results
 
 
@@ -60,7 +61,7 @@ ADAM = PythonExercise(
     ),
     hand=Hand(
         {name: np.array([a]) for name, a in dict(w=1.0, g1=2.0, g2=2.0, g3=-2.0).items()},
-        {"w after step 1": [0.9], "w after step 2": [0.8], "w after step 3": [0.8071]},
+        {"w's change in step 1": [-0.1], "w's change in step 2": [-0.1], "w's change in step 3": [1 / 140]},
         dict(lr=0.1, b1=0.5, b2=0.5, eps=0.0, weight_decay=0.0),
     ),
     twins=(
@@ -70,6 +71,13 @@ ADAM = PythonExercise(
         Twin(
             "t stays 0 while it is used: count the step first.",
             {COUNT: "pass", LAST: LAST + '\n            state["t"] += 1'},
+        ),
+        Twin(
+            "the corrected means are kept for the next step: correct a copy, and keep the means as they are.",
+            {
+                LAST: 'mean /= 1 - b1 ** state["t"]\n            square /= 1 - b2 ** state["t"]\n'
+                "            w -= lr * mean / (xp.sqrt(square) + eps)"
+            },
         ),
         Twin("t stays 1: count every step.", {COUNT: 'state["t"] = 1'}),
         Twin("eps is inside the root; it is added outside.", {STEP: "step = xp.sqrt(square / root**2 + eps)\n"}),

@@ -8,14 +8,19 @@ from tinynet.course.python import Hand, PythonExercise, Simpler
 
 def draw(rng, sizes):
     """x is not 0 at first: col2im adds to it."""
-    C, R, S, B, P, Q, t, d = (sizes[name] for name in ("C", "R", "S", "B", "P", "Q", "stride", "dilation"))
-    H, W = t * (P - 1) + d * (R - 1) + 1 + sizes["rest"], t * (Q - 1) + d * (S - 1) + 1
+    C, R, S, B, P, Q = (sizes[name] for name in "CRSBPQ")
+    t, d = pair(sizes["stride"]), pair(sizes["dilation"])
+    H, W = t[0] * (P - 1) + d[0] * (R - 1) + 1 + sizes["rest"], t[1] * (Q - 1) + d[1] * (S - 1) + 1
     return {"columns": rng.standard_normal((C, R, S, B, P, Q)), "x": rng.standard_normal((B, C, H, W))}
+
+
+def pair(size):
+    return size if isinstance(size, tuple) else (size, size)
 
 
 def run(module, part, arrays, sizes):
     x = arrays["x"].copy()
-    module.col2im(arrays["columns"], x, (sizes["stride"],) * 2, (sizes["dilation"],) * 2)
+    module.col2im(arrays["columns"], x, pair(sizes["stride"]), pair(sizes["dilation"]))
     return {"x": x}
 
 
@@ -61,7 +66,7 @@ COL2IM = PythonExercise(
         "dilation=2": dict(dilation=2),
         "windows side by side": dict(stride=2, R=2),
         "rows that no window reaches": dict(stride=2, rest=1),
-        "stride=2, dilation=3": dict(stride=2, dilation=3),
+        "stride=(2, 1), dilation=(1, 3)": dict(stride=(2, 1), dilation=(1, 3)),
         "one pixel": dict(R=1, S=1),
     },
     draw=draw,
@@ -71,12 +76,12 @@ COL2IM = PythonExercise(
         Simpler("one image", dict(B=1), "The columns have the images on axis 3, x has them on axis 0."),
         Simpler("stride=1", dict(stride=1), "Window (p, q) starts at pixel (p * stride, q * stride)."),
         Simpler("dilation=1", dict(dilation=1), "Pixel r of a window is r * dilation from its start."),
-        Simpler("windows of one pixel", dict(R=1, S=1), "Look at where pixel (r, s) of a window lies."),
         Simpler(
             "windows that do not overlap",
             lambda sizes: dict(stride=max(sizes["R"], sizes["S"]), dilation=1),
             "A pixel of several windows gets the sum: += and not =.",
         ),
+        Simpler("windows of one pixel", dict(R=1, S=1), "Look at where pixel (r, s) of a window lies."),
     ),
     hand=Hand(
         {

@@ -48,7 +48,7 @@ CROSS_ENTROPY = layer(
     removed=("CrossEntropyWithProbabilities",),
     hide={
         "    dL/dx_c = p_c - [c = t]": "    dL/dx_c = ...",
-        '"What the model said, minus what is true." It lies': "It lies",
+        '"What the model said, minus what is true." It lies': "This slope lies",
         "    dL/dx_c = p_c * (sum_j q_j) - q_c, ": "    dL/dx_c = ..., ",
         "which is the same subtraction: q_c = [c = t] sums to 1 and gives p_c - [c = t] again.": (
             "of which q_c = [c = t] is a special case."
@@ -73,7 +73,7 @@ CROSS_ENTROPY = layer(
         "one image": dict(N=1),
         "one loss per image": dict(reduction="none"),
         "the sum": dict(reduction="sum"),
-        "scores in the thousands": dict(scale=1000),
+        "scores in the thousands": dict(scale=5000),
         "label smoothing": dict(smoothing=0.2),
         "class weights": dict(weights=1),
         "an ignored target": dict(ignored=1),
@@ -83,12 +83,12 @@ CROSS_ENTROPY = layer(
     loops=loops,
     axes={"dx": "NC"},
     simpler=(
+        Simpler("the sum of the losses", dict(reduction="sum"), "dl is each loss's cotangent, or one number for all."),
         Simpler("one image", dict(N=1), "For a batch the mean divides by N: dl is 1 / N."),
         Simpler("scores near 0", dict(scale=1), "Take the logarithm of softmax in one step: log_probabilities does."),
         Simpler("no label smoothing", dict(smoothing=0.0), "q_smooth is the smoothing's part of q."),
         Simpler("all classes of one weight", dict(weights=0), "q_true holds the weights, and q need not sum to 1."),
         Simpler("no ignored target", dict(ignored=0), "q_true is 0 where a target is ignored."),
-        Simpler("the sum of the losses", dict(reduction="sum"), "dl is each loss's cotangent, or one number for all."),
     ),
     hand=Hand(
         {"x": np.log([[1.0, 2, 5]]), "target": np.array([1])},

@@ -12,8 +12,8 @@ from tinynet.course.python import Hand, PythonExercise, Simpler
 
 def draw(rng, sizes):
     """The leaves; gradient: what the first of them has in .grad already."""
-    arrays = {f"x{i}": rng.standard_normal(2) for i in range(sizes["leaves"])}
-    return arrays | {"gradient": rng.standard_normal(2)}
+    arrays = {f"x{i}": rng.standard_normal(3) for i in range(sizes["leaves"])}
+    return arrays | {"gradient": rng.standard_normal(3)}
 
 
 def build(leaves, sizes):
@@ -29,8 +29,8 @@ def build(leaves, sizes):
         elif i % 3 == 0:
             nodes.append(a * b)
         elif i % 3 == 1:
-            first, second = F.split(a, 1)  # a Function of two outputs
-            nodes.append(F.concatenate([second, first], 0) + b)
+            first, second, third = F.split(a, 1)  # a Function of three outputs
+            nodes.append(F.concatenate([second, third, first], 0) + b)
         else:
             nodes.append(a + b * a)
     return nodes[-1]
@@ -43,7 +43,7 @@ def run(module, part, arrays, sizes):
         return describe(module.topological_order(root.function), root.function)
     held = leaves[0].grad = arrays["gradient"].copy()
     module.backpropagate(Source(root), np.linspace(1, 2, root.size))
-    results = {f"dx{i}": np.zeros(2) if x.grad is None else x.grad for i, x in enumerate(leaves)}
+    results = {f"dx{i}": np.zeros(x.shape) if x.grad is None else x.grad for i, x in enumerate(leaves)}
     return results | {"the first leaf's .grad is the array that it was": np.array([int(leaves[0].grad is held)])}
 
 

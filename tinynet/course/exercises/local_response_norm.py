@@ -51,7 +51,7 @@ LOCAL_RESPONSE_NORM = layer(
            - 2 * alpha / size * beta * x_i * sum_{j : i in W(j)} dy_j * x_j * s_j^(-beta - 1)
 """: "\n    dx_i = ...\n",
     },
-    sizes=dict(N=2, C=8, H=2, W=3, size=5, alpha=0.5, beta=0.6, k=2.0, groups=1),
+    sizes=dict(N=2, C=8, H=2, W=3, size=5, alpha=0.45, beta=0.6, k=1.6, groups=1),
     smallest=dict(N=1, C=1, H=1, W=1, size=1, groups=1),
     others={
         "size=1": dict(size=1),
@@ -137,9 +137,24 @@ LOCAL_RESPONSE_NORM = layer(
         ),
         Twin("one power of s is missing: s^(-beta - 1) in the second path.", {SUM: SUM.replace(" / s", "")}, "Step 3"),
         Twin(
+            "the power of s in the second path is -beta + 1: the slope of s^(-beta) has one power less, -beta - 1.",
+            {SUM: SUM.replace(" / s", " * s")},
+            "Step 3",
+        ),
+        Twin(
             "the second path has s^(-1) for s^(-beta - 1).",
             {SUM: SUM.replace("direct * x / s", "dy * x / s")},
             "Step 3",
+        ),
+        Twin(
+            "dy_j is missing inside the sum.",
+            {SUM: SUM.replace("direct", "power(s, -self.beta)")},
+            "Step 3",
+        ),
+        Twin(
+            "the window ends one channel too early: a slice stops before its end, i + size // 2 + 1.",
+            {BOTH: BOTH.replace("        out[:, :-step]", "        if step < size // 2:\n            out[:, :-step]")},
+            "## The formula",
         ),
         Twin("x_j is missing inside the sum.", {SUM: SUM.replace("direct * x / s", "direct / s")}, "Step 3"),
         Twin("x_i is missing before the sum.", {X: ""}, "Step 4"),

@@ -20,11 +20,11 @@ def three_steps(make):
         for name in ("g1", "g2", "g3"):
             if name == "g3":  # as a schedule would
                 optimizer.param_groups[0]["lr"] /= 2
-            w.grad = arrays[name].copy()
+            w.grad, before = arrays[name].copy(), kept.copy()
             optimizer.step()
             if not np.array_equal(w.grad, arrays[name]):
                 raise Changed("the gradient")
-            results[f"w after step {name[1]}"] = kept.copy()  # not w.data: others hold this array
+            results[f"w's change in step {name[1]}"] = kept - before  # kept, not w.data: others hold this array
         return results
 
     return run

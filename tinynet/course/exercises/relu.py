@@ -23,7 +23,7 @@ GATED = "return elementwise(lambda dx, dy, y: gate(dx, dy, y > 0), dy, y)"
 RELU = layer(
     lambda module, a, sizes: module.relu(a["x"]),
     name="relu",
-    week=1,
+    week=2,
     minutes=20,
     file="ops/relu.py",
     page="docs/relu.md",

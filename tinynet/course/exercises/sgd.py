@@ -18,10 +18,11 @@ def loops(arrays, sizes):
     results = {}
     v = [0.0] * len(w)
     for step, (g, lr) in enumerate([(g1, sizes["lr"]), (g2, sizes["lr"]), (g3, sizes["lr"] / 2)], 1):
+        before = np.array(w)
         for i in range(len(w)):
             v[i] = sizes["momentum"] * v[i] + g[i] + sizes["weight_decay"] * w[i]
             w[i] -= lr * v[i]
-        results[f"w after step {step}"] = np.array(w)
+        results[f"w's change in step {step}"] = np.array(w) - before
     return results
 
 
@@ -69,7 +70,7 @@ SGD = PythonExercise(
     ),
     hand=Hand(
         {name: np.array([a]) for name, a in dict(w=1.0, g1=1.0, g2=2.0, g3=0.0).items()},
-        {"w after step 1": [0.9], "w after step 2": [0.61], "w after step 3": [0.4795]},
+        {"w's change in step 1": [-0.1], "w's change in step 2": [-0.29], "w's change in step 3": [-0.1305]},
         dict(lr=0.1, momentum=0.9, weight_decay=0.0),
     ),
     twins=(

@@ -90,6 +90,11 @@ SOFTMAX = layer(
             "Step 2",
         ),
         Twin("the sign is wrong: dp comes first, the sum is subtracted.", {f"dy - {SUM}": f"{SUM} - dy"}, "Step 3"),
+        Twin(
+            "the sum is divided by the number of classes: a mean takes its place.",
+            {SUM: "(dy * y).mean(self.axis, keepdims=True)"},
+            "Step 3",
+        ),
         Twin("the sum is added; it is subtracted.", {f"dy - {SUM}": f"dy + {SUM}"}, "Step 2"),
         Twin("the sum runs over all rows; each row has its own.", {SUM: "(dy * y).sum()"}, "Matrix form"),
         Twin(
