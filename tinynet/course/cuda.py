@@ -111,7 +111,7 @@ class CudaAnswer:
     def compiles(self):
         try:
             for part in self.exercise.parts:
-                self.mine.outcome(part, self.exercise.sizes, self.safely)
+                self.mine.compile(part, self.exercise.sizes, self.safely)
         except emulator.xp.cuda.compiler.CompileException as error:
             lines = str(error).splitlines()
             raise Wrong(next((line for line in lines if "error:" in line), lines[0])) from None
@@ -173,7 +173,7 @@ class CudaAnswer:
             list(pool.map(lambda job: job[0].kernel(*job[1]), jobs))
         for twin, program in twins(self.exercise):
             if all(self.does_as(program, part, mode) for mode in modes):
-                raise Wrong(*lines, hint=twin.hint, see=twin.see)
+                raise Wrong(*lines, hint=twin.hint, certain=True, see=twin.see)
         raise Wrong(*lines)
 
     def does_as(self, program, part, mode):

@@ -29,28 +29,38 @@ class Program:
         options = (*(f"-D{key}={value}" for key, value in defines), f"-I{FOLDER}")
         return emulator.xp.RawModule(code=code, options=options).get_function(name)
 
+    def compile(self, part, sizes, mode):
+        """Compiles what the part launches for these sizes.
+
+        Raises CompileException, or AttributeError if there is no such kernel.
+        """
+        with self.in_place(part, launch=False), emulator.mode(**mode):
+            self.run(part, sizes)
+
     def outcome(self, part, sizes, mode):
         return self.outcome_of(part, tuple(sizes.items()), tuple(mode.items()))
 
     def outcome_of(self, part, sizes, mode):
-        exercise, sizes = self.exercise, dict(sizes)
-        arrays = exercise.draw(np.random.default_rng(1), sizes)
         with self.in_place(part), emulator.mode(**dict(mode)), emulator.accesses() as counted:
-            on_device = {name: backend.to_device(a, DEVICE) for name, a in arrays.items()}
             try:
-                results = exercise.run(part, on_device, sizes)
+                results = self.run(part, dict(sizes))
             except emulator.KernelError as error:
                 return Outcome(error=str(error))
             return Outcome({name: backend.to_device(a, "cpu") for name, a in results.items()}, counted)
 
+    def run(self, part, sizes):
+        arrays = self.exercise.draw(np.random.default_rng(1), sizes)
+        return self.exercise.run(part, {name: backend.to_device(a, DEVICE) for name, a in arrays.items()}, sizes)
+
     @contextmanager
-    def in_place(self, part):
-        """While this lasts, the library's launchers launch this program's kernels."""
+    def in_place(self, part, launch=True):
+        """While this lasts, the library's launchers launch this program's kernels, or only compile them."""
 
         def kernel(like, file, name, **defines):
             wanted = name, tuple(defines.items())
             self.launched[part].add(wanted)
-            return self.kernel(*wanted)
+            compiled = self.kernel(*wanted)
+            return compiled if launch else lambda *arguments: None
 
         launcher = importlib.import_module(self.exercise.launcher)
         ours = {**self.exercise.settings, "kernel": kernel}
