@@ -117,6 +117,10 @@ BROKEN = {
         "for (int i = 0; i <= 16; i++) sum += tile[t / 16][i];  //\n y[t] = sum;",
         rf"uninitialized: reads tile\[3\]\[16\], {NOBODY}",
     ),
+    "what comes first is what is reported": (
+        S + "if (t == 0) y[0] = s[5];  //\n __syncthreads();\n s[0] = 1;",
+        rf"thread \(0,0,0\) of block \(0,0,0\): uninitialized: reads s\[5\], {NOBODY}",
+    ),
     "half of a number": (
         "__shared__ short s[2];\n if (t) return;\n s[1] = 1;\n *(int *)y = *(int *)s;  //",
         rf"uninitialized: reads s\[0\], {NOBODY}",

@@ -98,8 +98,7 @@ class Worker {
     [[noreturn]] void fail_at(Line, const std::string &message);
 
     bool checks_races() const { return launch->racecheck; }
-    void access(const void *address, size_t bytes, Kind, const void *code);  // racecheck.cpp
-    void count_access(uintptr_t address, size_t bytes, Kind);
+    void access(const void *address, size_t bytes, Kind, const void *code);  // in racecheck.cpp
     bool fenced;  // a thread of the launch has called __threadfence()
 
   private:
@@ -115,7 +114,7 @@ class Worker {
     Random random;
     std::vector<SharedVariable> shared_variables;
     Order order;
-    Words words;
+    Words words;                // of all memory that is not shared
     std::string uninitialized;  // the first read of such memory since the last barrier, or empty
 
     Fiber fibers[MAX_THREADS];
@@ -139,7 +138,9 @@ class Worker {
     std::string describe_waiting();
     Index index_of_block(uint64_t number) const;
 
-    SharedVariable *shared_variable_at(uintptr_t address);  // racecheck.cpp, up to here
+    // In racecheck.cpp:
+    void count_access(uintptr_t address, size_t bytes, Kind);
+    SharedVariable *shared_variable_at(uintptr_t address);
     std::string element(uintptr_t address);
     void note_uninitialized(const Access &, uintptr_t address);
     [[noreturn]] void fail_race(Kind, const Access &now, const Access &before, bool written, uintptr_t address);
