@@ -161,8 +161,8 @@ with emulator.mode(sanitize=True):
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc, and only there the program can know")
 def test_a_sanitized_kernel_does_not_outlive_python():
     def children():
-        listed = Path(f"/proc/{python.pid}/task/{python.pid}/children").read_text().split()
-        names = {child: Path(f"/proc/{child}/comm").read_text().strip() for child in listed}
+        listed = Path(f"/proc/{python.pid}/task/{python.pid}/children").read_text(encoding="utf-8").split()
+        names = {child: Path(f"/proc/{child}/comm").read_text(encoding="utf-8").strip() for child in listed}
         return [child for child, name in names.items() if name == "program"]
 
     python = subprocess.Popen([sys.executable, "-c", ENDLESS])

@@ -95,7 +95,7 @@ def explain(error, library, arrays):
 def source_line(address, library):
     """The line of the .cu file, "kernel.cu:5", that the code at this address of the library was compiled from."""
     command = ["addr2line", "--inlines", f"--exe={library}", address]
-    calls = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    calls = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.split("\n")
     calls = [call.partition(" ")[0].rpartition(":") for call in calls]  # from the innermost one
     file, _, line = next((call for call in calls if Path(call[0]).name != "cuda_on_cpu.h"), calls[0])
     cache = compiler.cache_folder()
