@@ -105,7 +105,8 @@ def test_ctrl_c_in_the_first_second_is_no_traceback(pictures, tmp_path):
     text = EXAMPLE.read_text()
     guard = text[: text.index("signal.SIG_DFL")].count("\n") + 1
     for number, delay in enumerate(np.random.default_rng().uniform(0.03, 1.2, 12)):
-        process = start("--data", pictures, "--out", tmp_path / str(number), *TINY)
+        process = start("--data", pictures, "--out", tmp_path / str(number), *TINY,
+                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # if the tests ignore it
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
