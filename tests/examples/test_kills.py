@@ -30,7 +30,7 @@ def rows(folder):
 
 
 def test_killed_at_random_moments(tmp_path):
-    """A checkpoint after every step of a network of 10 MB, so that many of the kills fall into a save."""
+    """A checkpoint after every step of a network of 10 MB, so that some of the kills fall into a save."""
     steps, rng = 3 * KILLS + 10, np.random.default_rng(int.from_bytes(os.urandom(4), "little"))
     pictures = data.shapes(tmp_path / "pictures", train=80, val=20, side=72)
     run = ["--data", pictures, "--width", 0.25, "--image-size", 63, "--batch-size", 4, "--workers", 1,
