@@ -59,6 +59,8 @@ PADDED = [
     dict(kernel_size=2, padding=1),
     dict(kernel_size=(5, 2), stride=(1, 2), padding=(2, 1), ceil_mode=True),
     dict(kernel_size=3, padding=1, dilation=2),
+    dict(kernel_size=(3, 5), padding=(1, 2), dilation=(1, 2)),
+    dict(kernel_size=(5, 3), padding=(2, 1), dilation=(2, 1)),
     dict(kernel_size=17, stride=3, padding=8),
 ]
 
