@@ -66,11 +66,13 @@ VALUES = {
     "a type": int,
     "a dict": {},
     "-7": -7,
+    "0": 0,
 }
 
 # Which of VALUES are right, by argument, or by function and argument where that differs; elsewhere none is.
-FLAG, NONE, AXIS = {"a bool"}, {"None"}, {"-7"}  # a layer does not know yet how many axes there will be
-NUMBER = {"a float", "nan", "-7"}
+FLAG, NONE, ZERO = {"a bool"}, {"None"}, {"0"}
+AXIS = {"-7", "0"}  # a layer does not know yet how many axes there will be
+NUMBER = {"a float", "nan", "-7", "0"}
 TENSOR = {"a tensor", "a floating tensor"}  # for an input: right, or refused for its dtype or shape
 OPERAND = NUMBER | FLAG
 RIGHT = {
@@ -83,8 +85,10 @@ RIGHT = {
     "exponent": OPERAND, "value": OPERAND, "min": OPERAND, "max": OPERAND | NONE,
     "other": OPERAND, "matmul.other": set(),
     **{f"{name}.input": OPERAND for name in ("add", "sub", "mul", "div", "where")},
-    "ignore_index": {"-7"}, "dim": NONE, "mask": NONE, "stride": NONE, "conv2d.stride": set(), "Conv2d.stride": set(),
-    **{f"{name}.dim": set() for name in ("concatenate", "log_softmax", "softmax", "split", "stack")},
+    **dict.fromkeys(("padding", "p", "label_smoothing", "dim0", "dim1", "start_dim", "end_dim"), ZERO),
+    "ignore_index": {"-7", "0"}, "dim": NONE | ZERO, "mask": NONE, "stride": NONE,
+    "conv2d.stride": set(), "Conv2d.stride": set(),
+    **{f"{name}.dim": ZERO for name in ("concatenate", "log_softmax", "softmax", "split", "stack")},
     "LogSoftmax.dim": AXIS, "Softmax.dim": AXIS, "Flatten.start_dim": AXIS, "Flatten.end_dim": AXIS,
 }  # fmt: skip
 MAY_BE_TENSORS = {"input", "other", "tensor", "condition", "target", "weight", "bias", "exponent"}
@@ -103,7 +107,7 @@ CASES = [(name, argument) for name, f in subjects() for argument in inspect.sign
 
 
 @pytest.mark.parametrize("name, argument", CASES)
-@pytest.mark.filterwarnings("ignore:invalid value")  # nan to a power, ...
+@pytest.mark.filterwarnings("ignore:(invalid value|divide by zero)")  # nan to a power, ...
 def test_every_wrong_argument_is_named(name, argument):
     f, arguments = dict(subjects())[name], GOOD.get(name, {} if name[0].isupper() else dict(input=MATRIX))
     right = RIGHT.get(f"{name}.{argument}", RIGHT.get(argument, set()))
