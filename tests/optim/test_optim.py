@@ -78,6 +78,12 @@ def test_defaults_are_pytorchs(torch, name):
     assert ours.keys() - theirs.keys() == {"initial_lr"}
 
 
+def test_defaults_are_the_papers():
+    """Section 5: "momentum of 0.9, and weight decay of 0.0005"."""
+    group = optim.PaperSGD([nn.Parameter(np.zeros(1))], 0.01).param_groups[0]
+    assert (group["momentum"], group["weight_decay"]) == (0.9, 0.0005)
+
+
 @pytest.mark.parametrize("name, how", [*CASES, ("PaperSGD", dict(lr=0.1))])
 def test_updates_are_in_place_and_leave_gradients_alone(rng, name, how):
     parameters, gradients = make_parameters(rng), draw(rng)
