@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 import tinynet
+from ops_cases import torch_function
 from tinynet import functional as F
 from tinynet import nn
 
 IMAGES = tinynet.tensor(np.ones((2, 4, 6, 6), "f4"))
 MATRIX = tinynet.tensor(np.ones((2, 4), "f4"))
 CLASSES = np.array([0, 1])
+
+THEIR_NAMES = {"max": "amax", "min": "amin"}
 
 # What the arguments without a default are given where another one is wrong.
 GOOD = {
@@ -131,6 +134,31 @@ def test_the_right_arguments_are_right():
     for name, f in subjects():
         f(**GOOD.get(name, {} if name[0].isupper() else dict(input=MATRIX)))
     assert set(GOOD) <= {name for name, _ in subjects()}
+
+
+def with_tensors(value, make):
+    """The value with make(array) in place of each tensor and array."""
+    if isinstance(value, list):
+        return [with_tensors(v, make) for v in value]
+    array = value.numpy() if isinstance(value, tinynet.Tensor) else value
+    return make(array) if isinstance(array, np.ndarray) else array
+
+
+@pytest.mark.parametrize("name", [name for name in F.__all__ if name not in ("dropout", "to_device")])
+def test_what_is_left_out_means_what_it_means_to_pytorch(torch, rng, name):
+    def draw(array):
+        return array if array.dtype.kind != "f" else rng.permutation(array.size).reshape(array.shape) / 9 + 0.1
+
+    arguments = with_tensors(list(GOOD.get(name, dict(input=MATRIX)).values()), draw)
+    if name == "where":
+        arguments[0] = arguments[0] > 0.5
+    if name == "leaky_relu":
+        arguments[0] = -arguments[0]
+    y = getattr(F, name)(*with_tensors(arguments, tinynet.tensor))
+    t = torch_function(torch, THEIR_NAMES.get(name, name))(*with_tensors(arguments, torch.tensor))
+    for ours, theirs in zip(*((y, t) if isinstance(t, tuple) else ([y], [t])), strict=True):
+        assert ours.shape == tuple(theirs.shape)
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-12)
 
 
 MASKS, BYTES = tinynet.tensor([True, False]), tinynet.tensor(np.array([1, 2], np.uint8))
