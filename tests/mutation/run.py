@@ -56,11 +56,16 @@ KEY = "path", "line", "old", "new"
 
 
 def noise(source):
-    """Whether (line, column) is in a raise statement, whose text is for people, or in an annotation."""
+    """Whether (line, column) is in a raise statement, whose text is for people, in an annotation, or in strict=True.
+
+    zip's strict=True says that two lengths are the same; a test in which they differ would need a bug first.
+    """
     ranges = []
     for node in ast.walk(ast.parse(source)):
         hints = [getattr(node, name, None) for name in ("annotation", "returns")]
-        noisy = [node] if isinstance(node, ast.Raise) else [hint for hint in hints if isinstance(hint, ast.AST)]
+        noisy = [hint for hint in hints if isinstance(hint, ast.AST)]
+        if isinstance(node, ast.Raise) or (isinstance(node, ast.keyword) and node.arg == "strict"):
+            noisy = [node]
         ranges += [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in noisy]
     return lambda place: any(start <= place < end for start, end in ranges)
 
