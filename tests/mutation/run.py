@@ -84,12 +84,15 @@ def mutants(path):
 
 
 def made(path, name, occurrence, line):
-    """The mutant itself."""
+    """The mutant itself; None if cosmic-ray cannot make it."""
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
     source = (ROOT / path).read_text()
-    code = mutate_code(source, get_operator("core/" + name)(), occurrence)
+    try:
+        code = mutate_code(source, get_operator("core/" + name)(), occurrence)
+    except AttributeError:  # "except a.b", in 8.7
+        return None
     before, after = source.splitlines(), code.splitlines()
     at = next((k for k, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), line - 1)
     return Mutant(path, at + 1, code, before[at].strip(), after[at].strip())
@@ -210,7 +213,7 @@ def drawn(arguments):
     for group, paths in GROUPS.items():
         if arguments.group in (None, group):
             chosen += [(group, path, *m) for path in paths for m in mutants(path) if arguments.only in (None, path)]
-    print("places for mutants:", dict(collections.Counter(group for group, *_ in chosen)))
+    print("places for mutants:", dict(collections.Counter(group for group, *_ in chosen)), flush=True)
     rng.shuffle(chosen)  # so that the start of a long run is a sample, too
     return ((group, made(*rest)) for group, *rest in chosen[: arguments.sample or None])
 
@@ -254,7 +257,7 @@ def try_sample(trial, arguments):
     done = {tuple(json.loads(line)[key] for key in KEY) for line in lines}
     counts, reasons = collections.defaultdict(collections.Counter), explained()
     for group, mutant in drawn(arguments):
-        if tuple(getattr(mutant, key) for key in KEY) in done:
+        if mutant is None or tuple(getattr(mutant, key) for key in KEY) in done:
             continue
         start = time.monotonic()
         how = trial.result(mutant) or ("explained" if (mutant.path, mutant.old, mutant.new) in reasons else "survived")

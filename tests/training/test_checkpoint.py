@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 
@@ -8,6 +9,7 @@ import safetensors.numpy
 import tinynet
 from tinynet import functional as F
 from tinynet import nn, optim, training
+from tinynet.training.checkpoint import as_os_error
 from tinynet.training.run_folder import make_folder
 
 OPTIMIZERS = {
@@ -268,3 +270,11 @@ def test_checkpoints_of_the_first_format_still_load(tmp_path):
     np.testing.assert_array_equal(statistics["mean"], np.arange(3.0))
     np.testing.assert_array_equal(statistics["eigenvalues"], [1, 2, 3])
     np.testing.assert_array_equal(statistics["eigenvectors"], np.eye(3))
+
+
+@pytest.mark.parametrize("words, number", [
+    ("I/O error: No space left on device (os error 28)", errno.ENOSPC), ("I/O error", errno.EIO),
+])
+def test_safetensors_words_become_the_systems_number(words, number):
+    error = as_os_error(Exception(words), "run/checkpoint.safetensors")
+    assert (error.errno, error.filename) == (number, "run/checkpoint.safetensors")
