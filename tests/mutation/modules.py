@@ -62,7 +62,9 @@ TESTS = {
     "tinynet/backpropagation.py": (("tests/test_autograd.py", "tests/test_in_place.py", "tests/test_anomaly.py"),),
     "tinynet/in_place.py": (("tests/test_in_place.py",),),
     "tinynet/gradcheck.py": (("tests/test_gradcheck.py",),),
-    "tinynet/data/loader.py": (("tests/data/test_loader.py", "tests/data/test_arguments.py"),),
+    "tinynet/data/loader.py": (  # but for one test, which measures time and fails on a busy machine
+        ("tests/data/test_loader.py", "tests/data/test_arguments.py", "-k", "not waiting_is_counted"),
+    ),
     "tinynet/data/transforms.py": (("tests/data/test_transforms.py", "tests/data/test_arguments.py"),),
     "tinynet/parallel": (("tests/parallel",),),
     "tinynet/parallel/collectives.py": COLUMNS,
