@@ -87,6 +87,12 @@ def test_an_error_that_a_cotangent_of_ones_cannot_see(rng):
     assert "kink" not in str(raised.value), "a plain mistake is not a kink"
 
 
+def test_a_mistake_in_a_steep_function_is_not_taken_for_a_kink(rng):
+    with pytest.raises(tinynet.GradcheckError, match="gradient of input 1") as raised:
+        tinynet.gradcheck(lambda x, z: Cube("slope")(x, z) * 1e5, inputs(rng, 2))
+    assert "kink" not in str(raised.value)
+
+
 @pytest.mark.parametrize("near", [3e-7, 0.0])  # nearer to 0 than a step; at it
 def test_a_kink_is_named(near):
     x = tinynet.tensor(np.array([1.0, near]), requires_grad=True)
