@@ -26,6 +26,9 @@ import time
 import traceback
 from pathlib import Path
 
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
 from modules import GROUPS, KNOWN, tests_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,9 +75,6 @@ def noise(source):
 
 def mutants(path):
     """All of a file, in order: (operator, occurrence, line)."""
-    from cosmic_ray.ast import ast_nodes, get_ast
-    from cosmic_ray.plugins import get_operator
-
     source = (ROOT / path).read_text()
     nodes, is_noise = list(ast_nodes(get_ast(source))), noise(source)
     for name in OPERATORS:
@@ -85,9 +85,6 @@ def mutants(path):
 
 def made(path, name, occurrence, line):
     """The mutant itself; None if cosmic-ray cannot make it."""
-    from cosmic_ray.mutating import mutate_code
-    from cosmic_ray.plugins import get_operator
-
     source = (ROOT / path).read_text()
     try:
         code = mutate_code(source, get_operator("core/" + name)(), occurrence)
@@ -109,10 +106,14 @@ def explained():
     """{(path, old, new)} of survivors.txt: what is known not to be noticed, each with its reason."""
     lines = (Path(__file__).parent / "survivors.txt").read_text().splitlines()
     return {
-        (path, old[2:], new[2:])
+        change(path, old[2:], new[2:])
         for path, old, new in zip(lines, lines[1:], lines[2:], strict=False)
         if old.startswith("- ") and new.startswith("+ ")
     }
+
+
+def change(path, old, new):
+    return path, "".join(old.split()), "".join(new.split())  # cosmic-ray adds spaces
 
 
 # -------------------------------------------------------------------------------------- the tests
@@ -130,24 +131,21 @@ def fails(tree, tests, limit, sound=False):
             traceback.print_exc()
         finally:
             os._exit(code)  # whatever happens, nothing of the parent's goes on here
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            end_all(child)  # what the tests started and left
-            code = os.waitstatus_to_exitcode(status)
-            if code in (4, 5, 99):  # of pytest: no such file, no such test
-                raise SystemExit(f"pytest ended with {code}:\n" + (tree / "output").read_text()[-3000:])
-            return "noticed" if code else None
-        time.sleep(0.02)
-    end_all(child)
-    os.waitpid(child, 0)
-    return "timeout"
-
-
-def end_all(group):
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
+    end, code = time.monotonic() + limit, None
+    try:
+        while code is None and time.monotonic() < end:
+            time.sleep(0.02)
+            done, status = os.waitpid(child, os.WNOHANG)
+            code = os.waitstatus_to_exitcode(status) if done else None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # with it, whatever the tests started and left
+    if code is None:
+        os.waitpid(child, 0)
+        return "timeout"
+    if code in (4, 5, 99):  # of pytest: no such file, no such test
+        raise SystemExit(f"pytest ended with {code}:\n" + (tree / "output").read_text()[-3000:])
+    return "noticed" if code else None
 
 
 def run_tests(tree, tests, sound):
@@ -260,7 +258,8 @@ def try_sample(trial, arguments):
         if mutant is None or tuple(getattr(mutant, key) for key in KEY) in done:
             continue
         start = time.monotonic()
-        how = trial.result(mutant) or ("explained" if (mutant.path, mutant.old, mutant.new) in reasons else "survived")
+        is_explained = change(mutant.path, mutant.old, mutant.new) in reasons
+        how = trial.result(mutant) or ("explained" if is_explained else "survived")
         counts[group][how] += 1
         print(f"{how:9}  " + (shown(mutant) if how == "survived" else f"{mutant.path}:{mutant.line}"), flush=True)
         seconds = round(time.monotonic() - start, 1)
