@@ -250,10 +250,11 @@ GRADIENTS = [
 
 @pytest.mark.parametrize("make", ALL)
 @pytest.mark.parametrize("gradient, error, message", GRADIENTS)
-def test_a_gradient_that_does_not_fit_is_refused_before_anything_changes(make, gradient, error, message):
+@pytest.mark.parametrize("first", [np.ones(3), None])  # a parameter without a gradient is passed over
+def test_a_gradient_that_does_not_fit_is_refused_before_anything_changes(make, gradient, error, message, first):
     parameters = [nn.Parameter(np.ones(3)), nn.Parameter(np.ones(5))]
     optimizer = make([{"params": parameters[:1]}, {"params": parameters[1:]}], lr=0.1)
-    parameters[0].grad, parameters[1].grad = np.ones(3), gradient(parameters[1])
+    parameters[0].grad, parameters[1].grad = first, gradient(parameters[1])
     with pytest.raises(error, match=f"^{make.__name__}: .*{message}"):
         optimizer.step()
     assert all((p.data == 1).all() for p in parameters)
