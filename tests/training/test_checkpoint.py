@@ -93,7 +93,10 @@ def test_other_programs_can_read_the_weights(tmp_path):
     arrays = safetensors.numpy.load_file(saved(tmp_path / "c", model, optimizer))
     np.testing.assert_array_equal(arrays["0.weight"], model.state_dict()["0.weight"])
     np.testing.assert_array_equal(arrays["optimizer/velocity/0.weight"], optimizer.state[model[0].weight]["velocity"])
-    assert (tmp_path / "c").stat().st_mode & 0o044 == tmp_path.stat().st_mode & 0o044
+    for folder, file in [(0o755, 0o644), (0o750, 0o640), (0o700, 0o600)]:  # for whom the folder is, so is the file
+        tmp_path.chmod(folder)
+        training.Checkpoint(tmp_path / "c", model=model, optimizer=optimizer).save()
+        assert (tmp_path / "c").stat().st_mode & 0o777 == file
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])
