@@ -16,7 +16,8 @@ GROUPS = {
     "checkpoint": ["tinynet/training/checkpoint.py"],
     "autograd": ["tinynet/autograd.py", "tinynet/backpropagation.py", "tinynet/in_place.py", "tinynet/gradcheck.py"],
     "data": ["tinynet/data/loader.py", "tinynet/data/transforms.py"],
-    "parallel": files("parallel"),
+    "parallel": ["tinynet/parallel/collectives.py", "tinynet/parallel/sharded.py"],
+    "ranks": [path for path in files("parallel") if not path.endswith(("collectives.py", "sharded.py"))],
 }
 
 # The tests of an operation: its own file, and in the files of all operations those whose id holds its name.

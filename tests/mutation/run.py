@@ -209,7 +209,8 @@ def drawn(arguments):
     """[(group, mutant)]: the sample, as many from each group as its share of all mutants."""
     rng, chosen = random.Random(arguments.seed), []
     for group, paths in GROUPS.items():
-        if arguments.group in (None, group):
+        asked = group if arguments.only else arguments.group
+        if asked == group or (asked is None and group != "ranks"):  # minutes for each mutant: only if asked for
             chosen += [(group, path, *m) for path in paths for m in mutants(path) if arguments.only in (None, path)]
     print("places for mutants:", dict(collections.Counter(group for group, *_ in chosen)), flush=True)
     rng.shuffle(chosen)  # so that the start of a long run is a sample, too
