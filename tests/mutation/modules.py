@@ -34,7 +34,7 @@ OF_ALL_OPS = ["tests/test_wrong_types.py", "tests/ops/test_layouts.py", "tests/o
 MORE_NAMES = {"arithmetic": "add or sub or mul or div or neg or pow", "indexing": "getitem", "reshape": "flatten"}
 
 # Several operations stand on these.
-HELPERS = {
+SHARED = {
     "dims": "shapes reductions unary concatenate max_pool2d conv2d arithmetic cross_entropy dropout softmax",
     "reduction": "reductions",
     "pairwise_sum": "pairwise_sum reductions",
@@ -82,8 +82,8 @@ def tests_of(path):
     op = name.removesuffix(".py")
     if folder != "tinynet/ops":
         return TESTS.get(path) or TESTS[folder]
-    if op in HELPERS:
-        return (*((f"tests/ops/test_{own}.py",) for own in HELPERS[op].split()), ("tests/test_wrong_types.py",))
+    if op in SHARED:
+        return (*((f"tests/ops/test_{own}.py",) for own in SHARED[op].split()), ("tests/test_wrong_types.py",))
     own = next((own for own, ops in OPS_IN.items() if op in ops.split()), op)
     return (f"tests/ops/test_{own}.py",), (*OF_ALL_OPS, "-k", MORE_NAMES.get(op, op))
 
