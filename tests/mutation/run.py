@@ -252,7 +252,7 @@ def shown(mutant):
 
 def try_sample(trial, arguments):
     log = Path(arguments.log or os.devnull)
-    lines = log.read_text().splitlines() if log.exists() else []
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     done = {tuple(json.loads(line)[key] for key in KEY) for line in lines}
     counts, reasons = collections.defaultdict(collections.Counter), explained()
     for group, mutant in drawn(arguments):
@@ -265,7 +265,7 @@ def try_sample(trial, arguments):
         print(f"{how:9}  " + (shown(mutant) if how == "survived" else f"{mutant.path}:{mutant.line}"), flush=True)
         seconds = round(time.monotonic() - start, 1)
         result = {key: getattr(mutant, key) for key in KEY} | dict(group=group, how=how, seconds=seconds)
-        with open(log, "a") as file:
+        with open(log, "a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")
     for group, count in counts.items():
         noticed = count["noticed"] + count["timeout"]
