@@ -6,7 +6,8 @@ import pytest
 from tinynet.emulator import xp
 
 SHUFFLED = pytest.mark.parametrize("mode", [{}, dict(shuffle=3)], ids=str)
-ALL_MODES = pytest.mark.parametrize("mode", [{}, dict(shuffle=1), dict(debug=True), dict(sanitize=True)], ids=str)
+MODES = [{}, dict(shuffle=1), dict(debug=True), dict(sanitize=True), dict(racecheck=True)]
+ALL_MODES = pytest.mark.parametrize("mode", MODES, ids=str)
 
 
 def launch(code, *args, grid=(1,), block=(32,), shared_mem=0, options=(), name="f"):

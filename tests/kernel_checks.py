@@ -20,7 +20,7 @@ ALEXNET = {  # its convolutions on a single device: C, H, W, K, R, S, stride, pa
     "conv4": (384, 13, 13, 384, 3, 3, 1, 1, 1, 2),
     "conv5": (384, 13, 13, 256, 3, 3, 1, 1, 1, 2),
 }
-MODES = [dict(shuffle=1), dict(shuffle=2), dict(shuffle=3), dict(sanitize=True)]
+MODES = [dict(shuffle=1), dict(shuffle=2), dict(shuffle=3), dict(sanitize=True), dict(racecheck=True)]
 
 
 def put(device, *arrays):

@@ -226,6 +226,21 @@ def test_a_gradient_is_never_an_array_that_was_saved(keep):
     assert kept.tolist() == [3, 4]
 
 
+def test_a_gradient_that_is_its_own_is_not_copied():
+    class Double(Function):
+        def forward(self, x):
+            self.save(x)
+            return 2 * x
+
+        def backward(self, dy):
+            self.dx = 2 * dy
+            return self.dx
+
+    x, double = tinynet.tensor([1.0, 2.0], requires_grad=True), Double()
+    double(x).backward(np.ones(2))
+    assert x.grad is double.dx
+
+
 @pytest.mark.parametrize("size", [1, 300_000])
 def test_gradients_of_many_threads_add_up_in_one_leaf(size):
     """NumPy releases Python's lock in the middle of grad += dx."""

@@ -87,6 +87,12 @@ def test_an_error_that_a_cotangent_of_ones_cannot_see(rng):
     assert "kink" not in str(raised.value), "a plain mistake is not a kink"
 
 
+def test_a_mistake_in_a_steep_function_is_not_taken_for_a_kink(rng):
+    with pytest.raises(tinynet.GradcheckError, match="gradient of input 1") as raised:
+        tinynet.gradcheck(lambda x, z: Cube("slope")(x, z) * 1e5, inputs(rng, 2))
+    assert "kink" not in str(raised.value)
+
+
 @pytest.mark.parametrize("near", [3e-7, 0.0])  # nearer to 0 than a step; at it
 def test_a_kink_is_named(near):
     x = tinynet.tensor(np.array([1.0, near]), requires_grad=True)
@@ -99,6 +105,10 @@ def test_only_inputs_that_require_it_are_checked(rng):
     labels, weight = tinynet.tensor([1, 2, 3]), tinynet.tensor(np.ones(3))
     assert tinynet.gradcheck(lambda x, i, w: x * i * w, (x, labels, weight))
     assert weight.grad is None
+
+
+def test_without_a_tolerance_what_is_exact_passes(rng):
+    assert tinynet.gradcheck(lambda x: x * 0.0, inputs(rng), atol=0, rtol=0)
 
 
 def test_inputs_are_left_as_they_were(rng):

@@ -37,6 +37,20 @@ def test_a_mapped_file(tmp_path):
     assert type(tinynet.tensor(mapped).data) is np.ndarray
 
 
+def test_repr():
+    x = tinynet.tensor([1.0, 2.5], requires_grad=True)
+    assert repr(x) == "tensor([1. , 2.5], dtype=float32, requires_grad=True)"
+    assert repr(x.detach()) == "tensor([1. , 2.5], dtype=float32)"
+    assert repr(tinynet.tensor([1], device="emu:1")) == "tensor([1], dtype=int64, device='emu:1')"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_inputs_on_two_devices_are_refused(dtype):
+    x, z = (tinynet.tensor([1, 2], dtype=dtype, device=device) for device in ("cpu", "emu:0"))
+    with pytest.raises(ValueError, match=r"^add: other is on emu:0 but input on cpu; move one with .to\(device\)$"):
+        x + z
+
+
 MASKED = np.ma.masked_less([1.0, -1.0], 0)
 x = tinynet.tensor([1.0, 2.0])
 BAD = [

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 import tinynet
+from ops_cases import torch_function
 from tinynet import functional as F
 from tinynet import nn
 
 IMAGES = tinynet.tensor(np.ones((2, 4, 6, 6), "f4"))
 MATRIX = tinynet.tensor(np.ones((2, 4), "f4"))
 CLASSES = np.array([0, 1])
+
+THEIR_NAMES = {"max": "amax", "min": "amin"}
 
 # What the arguments without a default are given where another one is wrong.
 GOOD = {
@@ -66,11 +69,13 @@ VALUES = {
     "a type": int,
     "a dict": {},
     "-7": -7,
+    "0": 0,
 }
 
 # Which of VALUES are right, by argument, or by function and argument where that differs; elsewhere none is.
-FLAG, NONE, AXIS = {"a bool"}, {"None"}, {"-7"}  # a layer does not know yet how many axes there will be
-NUMBER = {"a float", "nan", "-7"}
+FLAG, NONE, ZERO = {"a bool"}, {"None"}, {"0"}
+AXIS = {"-7", "0"}  # a layer does not know yet how many axes there will be
+NUMBER = {"a float", "nan", "-7", "0"}
 TENSOR = {"a tensor", "a floating tensor"}  # for an input: right, or refused for its dtype or shape
 OPERAND = NUMBER | FLAG
 RIGHT = {
@@ -83,8 +88,10 @@ RIGHT = {
     "exponent": OPERAND, "value": OPERAND, "min": OPERAND, "max": OPERAND | NONE,
     "other": OPERAND, "matmul.other": set(),
     **{f"{name}.input": OPERAND for name in ("add", "sub", "mul", "div", "where")},
-    "ignore_index": {"-7"}, "dim": NONE, "mask": NONE, "stride": NONE, "conv2d.stride": set(), "Conv2d.stride": set(),
-    **{f"{name}.dim": set() for name in ("concatenate", "log_softmax", "softmax", "split", "stack")},
+    **dict.fromkeys(("padding", "p", "label_smoothing", "dim0", "dim1", "start_dim", "end_dim"), ZERO),
+    "ignore_index": {"-7", "0"}, "dim": NONE | ZERO, "mask": NONE, "stride": NONE,
+    "conv2d.stride": set(), "Conv2d.stride": set(),
+    **{f"{name}.dim": ZERO for name in ("concatenate", "log_softmax", "softmax", "split", "stack")},
     "LogSoftmax.dim": AXIS, "Softmax.dim": AXIS, "Flatten.start_dim": AXIS, "Flatten.end_dim": AXIS,
 }  # fmt: skip
 MAY_BE_TENSORS = {"input", "other", "tensor", "condition", "target", "weight", "bias", "exponent"}
@@ -103,7 +110,7 @@ CASES = [(name, argument) for name, f in subjects() for argument in inspect.sign
 
 
 @pytest.mark.parametrize("name, argument", CASES)
-@pytest.mark.filterwarnings("ignore:invalid value")  # nan to a power, ...
+@pytest.mark.filterwarnings("ignore:(invalid value|divide by zero)")  # nan to a power, ...
 def test_every_wrong_argument_is_named(name, argument):
     f, arguments = dict(subjects())[name], GOOD.get(name, {} if name[0].isupper() else dict(input=MATRIX))
     right = RIGHT.get(f"{name}.{argument}", RIGHT.get(argument, set()))
@@ -127,6 +134,31 @@ def test_the_right_arguments_are_right():
     for name, f in subjects():
         f(**GOOD.get(name, {} if name[0].isupper() else dict(input=MATRIX)))
     assert set(GOOD) <= {name for name, _ in subjects()}
+
+
+def with_tensors(value, make):
+    """The value with make(array) in place of each tensor and array."""
+    if isinstance(value, list):
+        return [with_tensors(v, make) for v in value]
+    array = value.numpy() if isinstance(value, tinynet.Tensor) else value
+    return make(array) if isinstance(array, np.ndarray) else array
+
+
+@pytest.mark.parametrize("name", [name for name in F.__all__ if name not in ("dropout", "to_device")])
+def test_what_is_left_out_means_what_it_means_to_pytorch(torch, rng, name):
+    def draw(array):
+        return array if array.dtype.kind != "f" else rng.permutation(array.size).reshape(array.shape) / 9 + 0.1
+
+    arguments = with_tensors(list(GOOD.get(name, dict(input=MATRIX)).values()), draw)
+    if name == "where":
+        arguments[0] = arguments[0] > 0.5
+    if name == "leaky_relu":
+        arguments[0] = -arguments[0]
+    y = getattr(F, name)(*with_tensors(arguments, tinynet.tensor))
+    t = torch_function(torch, THEIR_NAMES.get(name, name))(*with_tensors(arguments, torch.tensor))
+    for ours, theirs in zip(*((y, t) if isinstance(t, tuple) else ([y], [t])), strict=True):
+        assert ours.shape == tuple(theirs.shape)
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-12)
 
 
 MASKS, BYTES = tinynet.tensor([True, False]), tinynet.tensor(np.array([1, 2], np.uint8))

@@ -25,6 +25,11 @@ def loader(dataset, batch_size=4, transform=AUGMENT, crop=CROP, **options):
     return DataLoader(dataset, batch_size, transform, side=8, crop=crop, **options)
 
 
+@pytest.mark.parametrize("given, side", [({}, 256), ({"side": 1}, 1)])
+def test_images_are_read_at_256_unless_told_otherwise(given, side):
+    assert next(iter(DataLoader(Toy(2), 2, to_chw, **given)))[0].shape == (2, 3, side, side)
+
+
 def threads():
     return [t for t in threading.enumerate() if t.name.startswith("tinynet-data")]
 

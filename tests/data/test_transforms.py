@@ -70,6 +70,11 @@ def test_normalize_takes_the_center_of_a_mean_image():
     np.testing.assert_array_equal(Normalize(mean)(ten)[3], Normalize(mean)(ten[3]))
 
 
+def test_the_center_of_a_mean_image_that_is_not_square():
+    got = Normalize(numbered(6, 10).astype(float))(numbered(6, 10)[1:5, 3:7])
+    assert (got == 0).all()
+
+
 def test_normalize_with_a_color_a_number_and_a_std():
     image = np.full((2, 2, 3), 10, np.uint8)
     assert (Normalize(20)(image) == -10).all()  # no wrap-around of unsigned bytes

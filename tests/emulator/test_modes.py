@@ -1,6 +1,10 @@
 """The modes that make mistakes show: shuffled threads and sanitizers."""
 
 import re
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +17,8 @@ KernelError = emulator.KernelError
 
 
 def test_modes():
-    wrong = [(dict(sanitize=True, debug=True), ValueError, "either sanitize or debug")]
+    two = dict(sanitize=True, debug=True), dict(sanitize=True, racecheck=True), dict(racecheck=True, debug=True)
+    wrong = [(both, ValueError, "only one of sanitize, racecheck and debug at a time") for both in two]
     wrong += [(dict(shuffle=seed), ValueError, "shuffle is a seed") for seed in (-1, "1", 0.5)]
     wrong += [(dict(verbose=True), TypeError, "unexpected keyword argument 'verbose'")]
     for changes, error, message in wrong:
@@ -96,6 +101,7 @@ FAULTS = {  # name: (the kernel's body, the thread that fails in its last line, 
     "overflow": ("y[t] = (1 << 30) * (t + 1);", 1, r"signed integer overflow: (2 \* 1073741824|1073741824 \* 2)"),
     "shift": ("y[t] = 1 << (t + 27);", 5, "shift exponent 32 is too large"),
     "misaligned": ("((float4 *)(y + 1))->x = x[t];", 0, "misaligned address .* requires 16 byte alignment"),
+    "far_away": ("((float *)4096)[t + 2] = x[t];", 0, r"writes at 0x1008, which is not mapped \(SEGV\)\n    in far"),
     "called": ("inner(y);", 7, r"writes .*\n    in inner at kernel.cu:\d+\n    in called at"),
     "fine": ("y[t] = 2 * x[t];", None, None),
 }  # fmt: skip
@@ -140,3 +146,35 @@ def test_sanitized_errors_are_those_of_other_launches():
     message = r"f: kernel.cu:1 in thread \(\d+,0,0\) of block \(0,0,0\): assertion"
     with emulator.mode(sanitize=True, shuffle=1), pytest.raises(KernelError, match=message):
         launch('extern "C" __global__ void f() { assert(false); }')
+
+
+ENDLESS = """
+import numpy as np
+from tinynet import emulator
+from tinynet.emulator import xp
+f = xp.RawKernel('extern "C" __global__ void f(const volatile int *x) { while (*x == 0) {} }', "f")
+with emulator.mode(sanitize=True):
+    f((1,), (1,), (xp.zeros(1, np.int32),))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc, and only there the program can know")
+def test_a_sanitized_kernel_does_not_outlive_python():
+    def children():
+        listed = Path(f"/proc/{python.pid}/task/{python.pid}/children").read_text(encoding="utf-8").split()
+        names = {child: Path(f"/proc/{child}/comm").read_text(encoding="utf-8").strip() for child in listed}
+        return [child for child, name in names.items() if name == "program"]
+
+    python = subprocess.Popen([sys.executable, "-c", ENDLESS])
+    while not (programs := children()):
+        assert python.poll() is None
+        time.sleep(0.1)
+    python.kill()
+    python.wait()
+    command = Path(f"/proc/{programs[0]}/cmdline")
+    for _ in range(300):
+        if not command.exists() or not command.read_bytes():  # a process that has ended, but nobody has asked, has none
+            return
+        time.sleep(0.1)
+    subprocess.run(["kill", *programs])
+    pytest.fail("the program still runs")

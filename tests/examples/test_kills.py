@@ -30,13 +30,14 @@ def rows(folder):
 
 
 def test_killed_at_random_moments(tmp_path):
-    """A checkpoint after every step of a network of 10 MB, so that many of the kills fall into a save."""
+    """A checkpoint after every step of a network of 10 MB, so that some of the kills fall into a save."""
     steps, rng = 3 * KILLS + 10, np.random.default_rng(int.from_bytes(os.urandom(4), "little"))
     pictures = data.shapes(tmp_path / "pictures", train=80, val=20, side=72)
     run = ["--data", pictures, "--width", 0.25, "--image-size", 63, "--batch-size", 4, "--workers", 1,
            "--devices", "cpu", "--epochs", steps, "--checkpoint-every", 1, "--stop-after", steps]
-    straight = start(*run, "--out", tmp_path / "straight")
+    began, straight = time.monotonic(), start(*run, "--out", tmp_path / "straight")
     assert straight.communicate() and straight.returncode == 0
+    one_step = (time.monotonic() - began) / steps
     folder, in_saves = tmp_path / "killed", 0
     for kill in range(KILLS + 1):
         saved = (folder / "checkpoint.safetensors").exists()
@@ -48,11 +49,11 @@ def test_killed_at_random_moments(tmp_path):
         enough = rows(folder) + rng.integers(0, 3)  # with 0 more the kill falls into the imports, or near them
         while rows(folder) < enough and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.1))
+        time.sleep(rng.uniform(0, one_step))
         process.send_signal(signal.SIGKILL)
         _, error = process.communicate()
         assert process.returncode == -signal.SIGKILL, error
-        in_saves += (folder / ".checkpoint.safetensors.saving").exists()
+        in_saves += any(folder.glob(".checkpoint*"))
         if (folder / "checkpoint.safetensors").exists():
             training.load(folder / "checkpoint.safetensors")  # whole, checksum and all
     ours, theirs = (safetensors.numpy.load_file(f / "checkpoint.safetensors") for f in (folder, tmp_path / "straight"))

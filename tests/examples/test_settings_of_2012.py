@@ -1,6 +1,6 @@
 """What the paper and its code say, written out here, against the example's own objects (not against our tables)."""
 
-from dataclasses import asdict
+from dataclasses import FrozenInstanceError, asdict
 from types import SimpleNamespace
 
 import alexnet_imagenet as example
@@ -37,6 +37,12 @@ def test_a_recipe_says_what_its_source_says(name):
     assert recipe.lrn["alpha"] / 5 == pytest.approx(alpha)
     assert (recipe.lr, recipe.bias_lr, recipe.decay_biases) == (0.01, bias_lr, decay)
     assert (recipe.pixel_std, recipe.halve_in_evaluation) == (pixel_std, halves)
+
+
+def test_a_recipe_cannot_be_changed():
+    """All networks share it."""
+    with pytest.raises(FrozenInstanceError):
+        RECIPES["paper"].lr = 0.02
 
 
 def options(**given):

@@ -22,8 +22,10 @@ GRID = [
     (2, 4, 5, 6, 2, 1, 1, 1, 1, 1, 1),  # more padding than dilation*(R-1): no rotated filter gives dx
     (0, 2, 5, 5, 4, 3, 3, 1, 0, 1, 1),
 ]
-# 600 columns per image: several threads, several chunks in each
-LARGE = (5, 6, 25, 24, 4, 3, 3, 1, 1, 1, 2)
+LARGE = [  # 600 columns per image, so several chunks
+    (5, 6, 25, 24, 4, 3, 3, 1, 1, 1, 2),  # several threads; dx by rotated filters
+    (3, 2, 49, 47, 4, 3, 3, 2, 1, 1, 1),  # dx by col2im
+]
 
 
 def case(rng, N, C, H, W, K, R, S, stride, padding, dilation, groups):
@@ -45,9 +47,10 @@ def test_same_as_torch(torch, rng, dtype, device, shape, bias):
     )
 
 
-def test_large_images_same_as_torch(torch, rng, device):
+@pytest.mark.parametrize("shape", LARGE)
+def test_large_images_same_as_torch(torch, rng, device, shape):
     """In float64: gradients of the weights are sums of 3,000 terms, many of which cancel."""
-    arrays, how = case(rng, *LARGE)
+    arrays, how = case(rng, *shape)
     theirs = torch.nn.functional.conv2d
     ours = lambda *a: F.conv2d(*a, **how)  # noqa: E731
     assert_same_as_torch(torch, ours, lambda *a: theirs(*a, **how), arrays, np.dtype("float64"), device)
@@ -92,7 +95,7 @@ def by_loops(x, w, b, dy, stride, padding, dilation, groups):
     return y, dx, dw[taps], db
 
 
-@pytest.mark.parametrize("shape", [*GRID[:-1], LARGE])
+@pytest.mark.parametrize("shape", [*GRID[:-1], *LARGE])
 def test_loops(rng, shape):
     arrays, how = case(rng, *shape)
     tensors = [tinynet.tensor(a, requires_grad=True) for a in arrays]

@@ -164,6 +164,7 @@ def test_only_the_target_learns(rng):
     [
         (np.array([1, 2, 3, 4]), dict(label_smoothing=1.5), ValueError, "label_smoothing must be from 0 to 1, got 1.5"),
         (np.zeros(4), {}, ValueError, r"target holds probabilities .* \(4, 10\), got \(4,\)"),
+        (np.zeros((4, 10)), dict(ignore_index=0), ValueError, "ignore_index=0 means nothing for probabilities"),
         (np.zeros((4, 10)), dict(ignore_index=3), ValueError, "ignore_index=3 means nothing for probabilities"),
         (np.zeros((4, 10), "f4"), {}, TypeError, "target is float32 but input is float64"),
     ],

@@ -144,4 +144,5 @@ def test_a_view_beyond_the_array_is_refused(a, shape, steps):
 def test_a_strided_view_counts_elements_whatever_the_arrays_own_stride():
     a = np.arange(24.0)[::-2]
     np.testing.assert_array_equal(windows.strided_view(a, (2, 3), (6, 2)), [a[0:6:2], a[6:12:2]])
+    np.testing.assert_array_equal(windows.strided_view(a, (2, 3), (0, 2)), [a[0:6:2]] * 2)
     assert windows.strided_view(a[:0], (0, 3), (6, 2)).shape == (0, 3)

@@ -140,7 +140,7 @@ def test_defaults(torch, rng, name):
 
 T, TOO_LARGE, TOO_SMALL = np.array([1, 2, 3, 4]), np.array([1, 2, 3, 10]), np.array([1, -1, 2, 3])
 IMAGES = np.zeros((2, 2, 3), int)
-IMAGES[1, 0, 2] = 9
+IMAGES[1, 0, 2] = IMAGES[1, 1, 0] = 9  # the first is named
 NEEDS_GRAD = tinynet.tensor(np.ones(10), requires_grad=True)
 
 

@@ -7,6 +7,7 @@ import tinynet
 from compare import assert_same_as_torch
 from ops_cases import distinct
 from tinynet import functional as F
+from tinynet.windows import Windows
 
 # N, C, H, W, then the arguments
 GRID = [
@@ -59,6 +60,8 @@ PADDED = [
     dict(kernel_size=2, padding=1),
     dict(kernel_size=(5, 2), stride=(1, 2), padding=(2, 1), ceil_mode=True),
     dict(kernel_size=3, padding=1, dilation=2),
+    dict(kernel_size=(3, 5), padding=(1, 2), dilation=(1, 2)),
+    dict(kernel_size=(5, 3), padding=(2, 1), dilation=(2, 1)),
     dict(kernel_size=17, stride=3, padding=8),
 ]
 
@@ -117,6 +120,12 @@ def test_loops_with_the_first_of_equals_winning(rng):
         assert y.numpy()[n, c, p, q] == x[n, c, h, w]
         expected_dx[n, c, h, w] += dy[n, c, p, q]
     np.testing.assert_allclose(tensor.grad, expected_dx, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size, padding, ceil_mode, border", [(55, 0, False, 0), (56, 1, False, 0), (56, 0, True, 1)])
+def test_the_far_edge_is_padded_no_further_than_windows_reach(size, padding, ceil_mode, border):
+    windows = Windows((3, 3), (2, 2), (padding, padding), (1, 1), ceil_mode)
+    assert windows.border((size, size)) == [padding, border] * 2
 
 
 def test_without_a_graph_no_winners_are_kept(rng, monkeypatch):

@@ -78,6 +78,12 @@ def test_defaults_are_pytorchs(torch, name):
     assert ours.keys() - theirs.keys() == {"initial_lr"}
 
 
+def test_defaults_are_the_papers():
+    """Section 5: "momentum of 0.9, and weight decay of 0.0005"."""
+    group = optim.PaperSGD([nn.Parameter(np.zeros(1))], 0.01).param_groups[0]
+    assert (group["momentum"], group["weight_decay"]) == (0.9, 0.0005)
+
+
 @pytest.mark.parametrize("name, how", [*CASES, ("PaperSGD", dict(lr=0.1))])
 def test_updates_are_in_place_and_leave_gradients_alone(rng, name, how):
     parameters, gradients = make_parameters(rng), draw(rng)
@@ -244,10 +250,11 @@ GRADIENTS = [
 
 @pytest.mark.parametrize("make", ALL)
 @pytest.mark.parametrize("gradient, error, message", GRADIENTS)
-def test_a_gradient_that_does_not_fit_is_refused_before_anything_changes(make, gradient, error, message):
+@pytest.mark.parametrize("first", [np.ones(3), None])  # a parameter without a gradient is passed over
+def test_a_gradient_that_does_not_fit_is_refused_before_anything_changes(make, gradient, error, message, first):
     parameters = [nn.Parameter(np.ones(3)), nn.Parameter(np.ones(5))]
     optimizer = make([{"params": parameters[:1]}, {"params": parameters[1:]}], lr=0.1)
-    parameters[0].grad, parameters[1].grad = np.ones(3), gradient(parameters[1])
+    parameters[0].grad, parameters[1].grad = first, gradient(parameters[1])
     with pytest.raises(error, match=f"^{make.__name__}: .*{message}"):
         optimizer.step()
     assert all((p.data == 1).all() for p in parameters)

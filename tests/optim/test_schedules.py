@@ -1,3 +1,4 @@
+import inspect
 import json
 import math
 
@@ -46,6 +47,13 @@ def test_step_by_step_as_pytorch(torch, schedules):
         b.step()  # PyTorch warns unless the optimizer steps first
         for oracle in oracles:
             oracle.step()
+
+
+@pytest.mark.parametrize("name", ["StepLR", "MultiStepLR", "CosineAnnealingLR", "LinearWarmup", "ReduceLROnPlateau"])
+def test_defaults_are_pytorchs(torch, name):
+    theirs = getattr(torch.optim.lr_scheduler, name.replace("LinearWarmup", "LinearLR"))
+    ours, theirs = (inspect.signature(schedule).parameters for schedule in (getattr(optim, name), theirs))
+    assert [(argument, ours[argument].default) for argument in ours] == [(a, theirs[a].default) for a in ours]
 
 
 def test_warm_up_then_cosine():

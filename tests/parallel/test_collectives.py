@@ -133,6 +133,11 @@ def test_bad_shapes_are_named(rng):
         reduce(tensors(rng, (2, 3), (2, 1)), "cpu")
     with pytest.raises(ValueError, match=r"halo: width 2 is more than a piece has along axis 1, \[3, 1\]"):
         halo(tensors(rng, (2, 3), (2, 1)), 2)
+    for axis in (-1, 2):
+        with pytest.raises(ValueError, match=f"scatter: 2 devices cannot share axis {axis} of shape"):
+            scatter(*tensors(rng, (2, 4)), ["cpu", "cpu"], axis)
+        with pytest.raises(ValueError, match=f"gather: pieces may differ along axis {axis} only"):
+            gather(tensors(rng, (2, 4), (2, 4)), "cpu", axis)
 
 
 def test_mixed_kinds_of_devices_are_refused(rng):

@@ -7,10 +7,12 @@ A file that was damaged after it was written loads to exactly what was saved, or
 checksum that is right, may hold anything: what does not fit changes nothing. Limits: see fuzzing.py.
 """
 
+import atexit
 import contextlib
 import copy
 import io
 import json
+import shutil
 import signal
 import sys
 import tempfile
@@ -48,6 +50,7 @@ SIZES = [0, 1, -1, 2, 8, 2**31, 2**32, 2**62, 2**63, 2**64 - 1, 10**30, 0.5, "1"
 def original():
     """A run of one step: (its checkpoint as bytes, its arrays, the rest of its state)."""
     folder = Path(tempfile.mkdtemp(prefix="tinynet-fuzz-run-"))
+    atexit.register(shutil.rmtree, folder)
     pictures = data.shapes(folder / "pictures", train=20, val=10, side=72)
     arguments = ["--data", pictures, "--out", folder / "run", "--width", 0.05, "--image-size", 63, "--batch-size", 16,
                  "--devices", "cpu", "--warm-up", 1, "--stop-after", 1, "--workers", 1]

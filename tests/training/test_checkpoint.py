@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 
@@ -8,6 +9,7 @@ import safetensors.numpy
 import tinynet
 from tinynet import functional as F
 from tinynet import nn, optim, training
+from tinynet.training.checkpoint import as_os_error
 from tinynet.training.run_folder import make_folder
 
 OPTIMIZERS = {
@@ -91,7 +93,10 @@ def test_other_programs_can_read_the_weights(tmp_path):
     arrays = safetensors.numpy.load_file(saved(tmp_path / "c", model, optimizer))
     np.testing.assert_array_equal(arrays["0.weight"], model.state_dict()["0.weight"])
     np.testing.assert_array_equal(arrays["optimizer/velocity/0.weight"], optimizer.state[model[0].weight]["velocity"])
-    assert (tmp_path / "c").stat().st_mode & 0o044 == tmp_path.stat().st_mode & 0o044
+    for folder, file in [(0o755, 0o644), (0o750, 0o640), (0o700, 0o600)]:  # for whom the folder is, so is the file
+        tmp_path.chmod(folder)
+        training.Checkpoint(tmp_path / "c", model=model, optimizer=optimizer).save()
+        assert (tmp_path / "c").stat().st_mode & 0o777 == file
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])
@@ -268,3 +273,11 @@ def test_checkpoints_of_the_first_format_still_load(tmp_path):
     np.testing.assert_array_equal(statistics["mean"], np.arange(3.0))
     np.testing.assert_array_equal(statistics["eigenvalues"], [1, 2, 3])
     np.testing.assert_array_equal(statistics["eigenvectors"], np.eye(3))
+
+
+@pytest.mark.parametrize("words, number", [
+    ("I/O error: No space left on device (os error 28)", errno.ENOSPC), ("I/O error", errno.EIO),
+])
+def test_safetensors_words_become_the_systems_number(words, number):
+    error = as_os_error(Exception(words), "run/checkpoint.safetensors")
+    assert (error.errno, error.filename) == (number, "run/checkpoint.safetensors")

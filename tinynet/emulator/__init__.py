@@ -4,6 +4,7 @@ from tinynet.emulator import xp
 from tinynet.emulator.device import transfers
 from tinynet.emulator.launch import KernelError
 from tinynet.emulator.modes import mode
+from tinynet.emulator.racecheck import accesses
 from tinynet.emulator.races import StreamError
 
-__all__ = ["KernelError", "StreamError", "mode", "transfers", "xp"]
+__all__ = ["KernelError", "StreamError", "accesses", "mode", "transfers", "xp"]

@@ -49,6 +49,13 @@ def compiler():
     )
 
 
+def lacks(mode, needs, error):
+    """The error of a mode of the emulator that needs more of the compiler than it has."""
+    reason = next((line for line in str(error).splitlines() if "error" in line), "nothing")
+    command = " ".join(compiler()[0])
+    return RuntimeError(f"emulator.mode({mode}=True) needs {needs}, g++ or clang++; {command} says: {reason}")
+
+
 def cache_folder():
     return platformdirs.user_cache_path("tinynet", appauthor=False) / "emulator"
 

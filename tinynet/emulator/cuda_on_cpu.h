@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include <type_traits>
 #include <utility>
 
 #define TINYNET_EMULATOR 1
@@ -74,19 +75,25 @@ namespace emulator {
 
 // source.py turns
 //
-//     __shared__ float tile[16][17];      into      float (&tile)[16][17] = emulator::shared([] {});
+//     __shared__ float tile[16][17];      into      float (&tile)[16][17] = emulator::shared("tile", [] {});
 //     extern __shared__ float rows[];     into      float *rows = emulator::dynamic_shared();
 //
 // C++ converts the right-hand side to the type on the left. Each lambda [] {} has a unique type, Unique, also in each
 // instance of a template. So each variable gets memory of its own, which is the same for all threads of the block.
 template <class Unique> struct Shared {
+    const char *name;
     Line line;
     template <class T> operator T &() const {
+        using namespace std;
         static const char key = 0;
-        return *static_cast<T *>(shared_memory(&key, sizeof(T), line));
+        unsigned long item = sizeof(remove_all_extents_t<T>);
+        Shape shape = {name, item, {extent_v<T, 0>, extent_v<T, 1>, extent_v<T, 2>, extent_v<T, 3>}};
+        return *static_cast<T *>(shared_memory(&key, sizeof(T), shape, line));
     }
 };
-template <class Unique> Shared<Unique> shared(Unique, Line line = Line::here()) { return {line}; }
+template <class Unique> Shared<Unique> shared(const char *name, Unique, Line line = Line::here()) {
+    return {name, line};
+}
 
 struct dynamic_shared {
     template <class T> operator T *() const { return static_cast<T *>(dynamic_shared_memory()); }
@@ -211,7 +218,7 @@ template <> struct Bits<4> { using type = unsigned; };
 template <> struct Bits<8> { using type = unsigned long long; };
 
 // *address = change(*address), atomically. Returns the old value.
-template <class T, class Change> T atomically(T *address, Change change) {
+template <class T, class Change> __forceinline__ T atomically(T *address, Change change) {
     using Word = typename Bits<sizeof(T)>::type;
     Word before = __atomic_load_n(reinterpret_cast<Word *>(address), __ATOMIC_RELAXED), after;
     T value;
@@ -228,7 +235,7 @@ template <class T, class Change> T atomically(T *address, Change change) {
 
 // CUDA has each of these only for some types.
 #define EMULATOR_ATOMIC(name, expression, ...)                                                                        \
-    template <class T> T name(T *address, typename emulator::Same<T>::type value) {                                   \
+    template <class T> __forceinline__ T name(T *address, typename emulator::Same<T>::type value) {                   \
         static_assert(emulator::one_of<T, __VA_ARGS__>, "CUDA has no " #name " for this type");                       \
         return emulator::atomically(address, [value](T old) -> T { return expression; });                             \
     }
@@ -244,7 +251,8 @@ EMULATOR_ATOMIC(atomicXor, old ^ value, int, unsigned, unsigned long long)
 EMULATOR_ATOMIC(atomicInc, old >= value ? 0 : old + 1, unsigned)
 EMULATOR_ATOMIC(atomicDec, old == 0 || old > value ? value : old - 1, unsigned)
 template <class T>
-T atomicCAS(T *address, typename emulator::Same<T>::type compare, typename emulator::Same<T>::type value) {
+__forceinline__ T atomicCAS(T *address, typename emulator::Same<T>::type compare,
+                            typename emulator::Same<T>::type value) {
     static_assert(emulator::one_of<T, int, unsigned, unsigned long long, unsigned short>,
                   "CUDA has no atomicCAS for this type");
     return emulator::atomically(address, [=](T old) -> T { return old == compare ? value : old; });
@@ -252,12 +260,12 @@ T atomicCAS(T *address, typename emulator::Same<T>::type compare, typename emula
 
 // ------------------------------------------------------------------------------ loads, bits, integers
 
-template <class T> T __ldg(const T *address) { return *address; }   // through the read-only cache
-template <class T> T __ldca(const T *address) { return *address; }  // these differ in where they cache
-template <class T> T __ldcg(const T *address) { return *address; }
-template <class T> T __ldcs(const T *address) { return *address; }
-template <class T> void __stcg(T *address, T value) { *address = value; }
-template <class T> void __stcs(T *address, T value) { *address = value; }
+template <class T> __forceinline__ T __ldg(const T *address) { return *address; }   // through the read-only cache
+template <class T> __forceinline__ T __ldca(const T *address) { return *address; }  // these differ in where they cache
+template <class T> __forceinline__ T __ldcg(const T *address) { return *address; }
+template <class T> __forceinline__ T __ldcs(const T *address) { return *address; }
+template <class T> __forceinline__ void __stcg(T *address, T value) { *address = value; }
+template <class T> __forceinline__ void __stcs(T *address, T value) { *address = value; }
 
 namespace emulator {
 template <class To, class From> To bits_as(From from) {

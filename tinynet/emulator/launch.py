@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 from itertools import zip_longest
 
-from tinynet.emulator import arguments, compiler, device, modes, runtime, sanitizer, source, streams
+from tinynet.emulator import arguments, compiler, device, modes, racecheck, runtime, sanitizer, source, streams
 from tinynet.emulator.array import ndarray
 
 # CUDA's limits.
@@ -57,7 +57,7 @@ class RawModule:
         self._build("fast")
 
     def _build(self, kind):
-        """For "fast" and "debug" the loaded library, for "sanitize" the path of the program."""
+        """For "fast", "debug" and "racecheck" the loaded library, for "sanitize" the path of the program."""
         with self._lock:
             if kind not in self._builds:
                 try:
@@ -72,6 +72,8 @@ class RawModule:
         text, self._parameters = source.translate(self.code, folders, defines)
         if kind == "sanitize":
             return sanitizer.build(text, self.code)
+        if kind == "racecheck":
+            return racecheck.load(text, self.code)
         return runtime.load(text, OPTIMIZE[kind], self.code)
 
 
@@ -112,9 +114,15 @@ class RawKernel:
             shuffle=mode.shuffle is not None,
             seed=mode.shuffle or 0,
             print_now=mode.debug,
+            racecheck=mode.racecheck,
         )
         self._record_work(args, stream)
-        printed, error = self._run_sanitized(launch, packed, args) if mode.sanitize else runtime.run(launch)
+        if mode.sanitize:
+            printed, error = self._run_sanitized(launch, packed, args)
+        elif mode.racecheck:
+            printed, error = racecheck.run(self._module._build("racecheck"), launch, self._arrays(args))
+        else:
+            printed, error = runtime.run(launch)
         if printed:
             sys.stdout.write(printed)
         if error:
@@ -131,18 +139,22 @@ class RawKernel:
     def _run_sanitized(self, launch, packed, args):
         program = self._module._build("sanitize")
         pointers = [
-            (x._array, parameter.offset, f"argument {i} ({parameter.text})")
-            for i, (x, parameter) in enumerate(zip(args, self._parameters, strict=True))
-            if isinstance(x, ndarray)
+            (array, parameter.offset, f"argument {i} ({parameter.text})") for i, array, parameter in self._arrays(args)
         ]
         return sanitizer.run(program, self.name, launch, packed, pointers)
+
+    def _arrays(self, args):
+        """For each array among the arguments: (number of the argument, NumPy array, parameter)."""
+        both = enumerate(zip(args, self._parameters, strict=True))
+        return [(i, x._array, parameter) for i, (x, parameter) in both if isinstance(x, ndarray)]
 
     def _error(self, message):
         return KernelError(f"{self.name}: {message}")
 
     def _entry(self, mode):
         """The address of the kernel's C function, in the library for this mode."""
-        kind = "debug" if mode.debug else "fast"  # also with sanitize: its program does not describe the parameters
+        # With sanitize it is "fast" too: that program does not describe the parameters.
+        kind = "debug" if mode.debug else "racecheck" if mode.racecheck else "fast"
         if kind not in self._entries:
             library = self._module._build(kind)
             if not hasattr(library, f"emulator_enter_{self.name}"):
@@ -151,6 +163,8 @@ class RawKernel:
             self._describe(runtime.Description.in_dll(library, f"emulator_description_{self.name}"))
             entry = getattr(library, f"emulator_enter_{self.name}")
             self._entries[kind] = ctypes.cast(entry, ctypes.c_void_p).value
+        if mode.sanitize:
+            self._module._build("sanitize")  # which the launch will need
         return self._entries[kind]
 
     def _describe(self, description):

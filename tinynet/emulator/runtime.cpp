@@ -16,6 +16,7 @@
 
 #include "fiber.h"
 #include "runtime.h"
+#include "shadow.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -34,7 +35,6 @@
 
 using namespace emulator;
 
-constexpr int MAX_THREADS = 1024, WARP = 32;  // threads per block, per warp
 constexpr size_t STATIC_SHARED_LIMIT = 48 << 10;
 constexpr size_t PAGE = 16 << 10;  // a multiple of every machine's page size
 #ifdef EMULATOR_SANITIZE
@@ -42,6 +42,7 @@ constexpr size_t STACK = 512 << 10;  // the sanitizer makes stack frames large
 #else
 constexpr size_t STACK = 64 << 10;
 #endif
+constexpr size_t STACK_ROOM = PAGE + STACK;  // below each stack is a guard page
 
 // The indices of the running thread. Kernels see them under the same names as constants (cuda_on_cpu.h).
 extern EMULATOR_EXPORT __thread Index threadIdx, blockIdx, blockDim, gridDim;
@@ -78,7 +79,9 @@ struct Thread {
 struct SharedVariable {  // the dynamic one has no key
     const void *key;
     size_t bytes;
+    Shape shape;
     char *memory;
+    std::vector<Word> words;  // to check races
 };
 
 class Worker {
@@ -88,11 +91,15 @@ class Worker {
     int running_index() const { return running - threads; }  // of the running thread in its block
     void barrier(const SyncCall &);
     void warp_barrier(const SyncCall &);
-    void *shared_memory(const void *key, size_t bytes, Line);
+    void *shared_memory(const void *key, size_t bytes, const Shape &, Line);
     void *dynamic_shared_memory() const;
     void print(const std::string &);
     [[noreturn]] void fail(const std::string &message);
     [[noreturn]] void fail_at(Line, const std::string &message);
+
+    bool checks_races() const { return launch->racecheck; }
+    void access(const void *address, size_t bytes, Kind, const void *code);  // in racecheck.cpp
+    bool fenced;  // a thread of the launch has called __threadfence()
 
   private:
     Progress *progress;
@@ -106,6 +113,9 @@ class Worker {
     void *call_data[MAX_THREADS];
     Random random;
     std::vector<SharedVariable> shared_variables;
+    Order order;
+    Words words;                // of all memory that is not shared
+    std::string uninitialized;  // the first read of such memory since the last barrier, or empty
 
     Fiber fibers[MAX_THREADS];
     int fibers_started;
@@ -123,9 +133,17 @@ class Worker {
     void finish_barrier();
     void finish_warp_barrier(Thread *lanes, unsigned named);
     void resume(Thread &);
-    void allocate_shared(const void *key, size_t bytes);
+    void allocate_shared(const void *key, size_t bytes, const Shape &);
     void report(const std::string &message);
     std::string describe_waiting();
+    Index index_of_block(uint64_t number) const;
+
+    // In racecheck.cpp:
+    void count_access(uintptr_t address, size_t bytes, Kind);
+    SharedVariable *shared_variable_at(uintptr_t address);
+    std::string element(uintptr_t address);
+    void note_uninitialized(const Access &, uintptr_t address);
+    [[noreturn]] void fail_race(Kind, const Access &now, const Access &before, bool written, uintptr_t address);
 };
 
 static __thread Worker *worker;  // of this OS thread
@@ -142,16 +160,25 @@ static std::string text(const char *format, va_list list) {
 
 // ------------------------------------------------------------------------------ the threads of a block
 
+Index Worker::index_of_block(uint64_t number) const {
+    Index grid = launch->grid;
+    return {unsigned(number % grid.x), unsigned(number / grid.x % grid.y), unsigned(number / grid.x / grid.y)};
+}
+
 void Worker::run_block(uint64_t number) {
-    Index grid = launch->grid, size = launch->block;
-    blockIdx = {unsigned(number % grid.x), unsigned(number / grid.x % grid.y), unsigned(number / grid.x / grid.y)};
+    Index size = launch->block;
+    blockIdx = index_of_block(number);
     random.state = launch->seed + number;  // so that the order does not depend on which worker runs the block
     ended = at_barrier = first_ready = ready_count = 0;
     memset(at_warp_barrier, 0, sizeof at_warp_barrier);
     // All bits 1: what no thread of this block has written is a NaN or the integer -1, which shows.
-    for (SharedVariable &variable : shared_variables) memset(variable.memory, 0xff, variable.bytes);
+    for (SharedVariable &variable : shared_variables) {
+        memset(variable.memory, 0xff, variable.bytes);
+        variable.words.assign(variable.words.size(), Word());
+    }
 
     count = size.x * size.y * size.z;
+    if (launch->racecheck) order.begin_block(number, count);
     Index index = {0, 0, 0};
     for (int i = 0; i < count; i++) {
         threads[i].index = index;
@@ -162,6 +189,7 @@ void Worker::run_block(uint64_t number) {
     }
     run_next();  // returns when no thread is ready
     running = nullptr;
+    if (!uninitialized.empty()) report(uninitialized);
     if (ended < count && !progress->failed) report("block " + text(blockIdx) + ": deadlock: " + describe_waiting());
 }
 
@@ -198,17 +226,16 @@ Fiber *Worker::unused_fiber() {
         idle_fibers.pop_back();
         return fiber;
     }
-    constexpr size_t room = PAGE + STACK;  // below each stack is a guard page
     if (!stacks) {
         int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-        void *memory = mmap(nullptr, MAX_THREADS * room, PROT_READ | PROT_WRITE, flags, -1, 0);
+        void *memory = mmap(nullptr, MAX_THREADS * STACK_ROOM, PROT_READ | PROT_WRITE, flags, -1, 0);
         if (memory == MAP_FAILED) fputs("emulator: no memory for the stacks of a block\n", stderr), abort();
         stacks = static_cast<char *>(memory);
-        for (int i = 0; i < MAX_THREADS; i++) mprotect(stacks + i * room, PAGE, PROT_NONE);
+        for (int i = 0; i < MAX_THREADS; i++) mprotect(stacks + i * STACK_ROOM, PAGE, PROT_NONE);
     }
     int i = fibers_started++;
     // If all stacks began at the same offset in a page, they would compete for the same few cache lines.
-    prepare(fibers[i], stacks + i * room + PAGE, STACK - i % 32 * 128, fiber_main);
+    prepare(fibers[i], stacks + i * STACK_ROOM + PAGE, STACK - i % 32 * 128, fiber_main);
     return &fibers[i];
 }
 
@@ -252,6 +279,8 @@ void Worker::finish_barrier() {
         call_data[i] = call.mine;
     }
     if (first->combine) first->combine(call_data, count);
+    if (!uninitialized.empty()) fail(uninitialized);
+    order.barrier();
     at_barrier = 0;
     for (int i = 0; i < count; i++)
         if (threads[i].state == Thread::AT_BARRIER) resume(threads[i]);
@@ -285,7 +314,10 @@ void Worker::finish_warp_barrier(Thread *lanes, unsigned named) {
                  describe_waiting());
         of_lane[i] = call.mine;
     }
-    if (ours.combine) ours.combine(of_lane, WARP);
+    if (ours.combine)
+        ours.combine(of_lane, WARP);
+    else if (launch->racecheck)  // __syncwarp: CUDA does not say that a shuffle or a vote orders memory
+        order.warp_barrier((lanes - threads) / WARP, named);
     for (int i = 0; i < WARP; i++)
         if (named >> i & 1) resume(lanes[i]);
 }
@@ -331,14 +363,15 @@ std::string Worker::describe_waiting() {
 
 // ------------------------------------------------------------------------------ shared memory, printf
 
-void Worker::allocate_shared(const void *key, size_t bytes) {
+void Worker::allocate_shared(const void *key, size_t bytes, const Shape &shape) {
     void *memory;
     if (posix_memalign(&memory, 128, bytes)) fputs("emulator: no memory for shared memory\n", stderr), abort();
     memset(memory, 0xff, bytes);
-    shared_variables.push_back({key, bytes, static_cast<char *>(memory)});
+    std::vector<Word> words(launch->racecheck ? (bytes + 3) / 4 : 0);
+    shared_variables.push_back({key, bytes, shape, static_cast<char *>(memory), words});
 }
 
-void *Worker::shared_memory(const void *key, size_t bytes, Line line) {
+void *Worker::shared_memory(const void *key, size_t bytes, const Shape &shape, Line line) {
     size_t fixed = bytes;
     for (SharedVariable &variable : shared_variables) {
         if (variable.key == key) return variable.memory;
@@ -351,7 +384,7 @@ void *Worker::shared_memory(const void *key, size_t bytes, Line line) {
         fail_at(line, "shared memory grows to " + std::to_string(fixed) + " static and " +
                           std::to_string(launch->dynamic_bytes) + " dynamic bytes, more than " +
                           std::to_string(launch->shared_limit) + " (RawKernel.max_dynamic_shared_size_bytes)");
-    allocate_shared(key, bytes);
+    allocate_shared(key, bytes, shape);
     return shared_variables.back().memory;
 }
 
@@ -457,7 +490,9 @@ void Worker::work(Progress &shared_progress, bool starts_others) {
     home.stack = nullptr;
     fibers_started = 0;  // fibers of an earlier launch may have stopped anywhere
     idle_fibers.clear();
-    if (launch->dynamic_bytes) allocate_shared(nullptr, launch->dynamic_bytes);
+    uninitialized.clear();
+    fenced = false;
+    if (launch->dynamic_bytes) allocate_shared(nullptr, launch->dynamic_bytes, {});
 
 #ifndef EMULATOR_SANITIZE
     stack_t ours = {}, before;
@@ -482,6 +517,7 @@ void Worker::work(Progress &shared_progress, bool starts_others) {
 #endif
     for (SharedVariable &variable : shared_variables) free(variable.memory);
     shared_variables.clear();
+    words.clear();
     worker = nullptr;
 }
 
@@ -517,8 +553,8 @@ void emulator_free(void *memory) { free(memory); }
 void emulator::barrier(const SyncCall &call) { worker->barrier(call); }
 void emulator::warp_barrier(const SyncCall &call) { worker->warp_barrier(call); }
 int emulator::lane() { return worker->running_index() % WARP; }
-void *emulator::shared_memory(const void *key, unsigned long bytes, Line line) {
-    return worker->shared_memory(key, bytes, line);
+void *emulator::shared_memory(const void *key, unsigned long bytes, const Shape &shape, Line line) {
+    return worker->shared_memory(key, bytes, shape, line);
 }
 void *emulator::dynamic_shared_memory() { return worker->dynamic_shared_memory(); }
 

@@ -10,6 +10,14 @@ struct Index { unsigned x, y, z; };
 
 // ------------------------------------------------------------------------------ for Python
 
+enum Kind { READ, WRITE, ATOMIC };  // of an access
+
+// An array among the arguments, and how many of its bytes have been accessed, by Kind. Counted if racecheck is set.
+struct ArgumentArray {
+    char *memory;
+    unsigned long bytes, accessed[3];
+};
+
 // Python fills in the fields above the empty line and reads those below. runtime.py has the same struct.
 struct Launch {
     void (*enter)(char *arguments);  // runs the kernel as thread threadIdx of block blockIdx
@@ -21,6 +29,9 @@ struct Launch {
     int shuffle;                  // whether blocks, and threads between barriers, run in random order
     unsigned long long seed;      // of that order
     int print_now;                // whether printf writes immediately
+    int racecheck;                // whether accesses are checked, in a kernel compiled for that (racecheck.cpp)
+    ArgumentArray *arrays;
+    int array_count;
 
     char *printed;  // what printf wrote, or null; free it with emulator_free
     char error[2048];
@@ -52,8 +63,15 @@ EMULATOR_EXPORT void barrier(const SyncCall &);       // for all threads of the 
 EMULATOR_EXPORT void warp_barrier(const SyncCall &);  // for the lanes in the mask
 EMULATOR_EXPORT int lane();
 
+// The name of a variable and how it is indexed, for messages.
+struct Shape {
+    static constexpr int AXES = 4;
+    const char *name;
+    unsigned long item_size, lengths[AXES];  // of the array's axes; 0 where it has no such axis
+};
+
 // The block's shared memory: a variable for each key, and the dynamic part.
-EMULATOR_EXPORT void *shared_memory(const void *key, unsigned long bytes, Line);
+EMULATOR_EXPORT void *shared_memory(const void *key, unsigned long bytes, const Shape &, Line);
 EMULATOR_EXPORT void *dynamic_shared_memory();
 
 // printf. Python writes the text after the launch, as CUDA does when the host synchronizes.

@@ -12,7 +12,11 @@ WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 
 MACOS = sys.platform == "darwin"
 
 
-class Launch(ctypes.Structure):  # runtime.h explains the fields
+class ArgumentArray(ctypes.Structure):  # runtime.h explains the fields
+    _fields_ = [("memory", ctypes.c_void_p), ("bytes", ctypes.c_ulong), ("accessed", ctypes.c_ulong * 3)]
+
+
+class Launch(ctypes.Structure):  # likewise
     _fields_ = [
         ("enter", ctypes.c_void_p),
         ("arguments", ctypes.c_char_p),
@@ -24,6 +28,9 @@ class Launch(ctypes.Structure):  # runtime.h explains the fields
         ("shuffle", ctypes.c_int),
         ("seed", ctypes.c_ulonglong),
         ("print_now", ctypes.c_int),
+        ("racecheck", ctypes.c_int),
+        ("arrays", ctypes.POINTER(ArgumentArray)),
+        ("array_count", ctypes.c_int),
         ("printed", ctypes.c_void_p),
         ("error", ctypes.c_char * 2048),
     ]
@@ -51,8 +58,8 @@ class Description(ctypes.Structure):  # likewise
 @functools.cache
 def runtime():
     name = ["-install_name", "@rpath/library.so"] if MACOS else []
-    flags = [*compiler.FLAGS, "-O2", "-g", "-shared", *name]
-    path = compiler.build("library.so", compiler.source_of("runtime.cpp"), flags)
+    flags = [*compiler.FLAGS, "-O2", "-g", "-shared", *name, "-ldl"]
+    path = compiler.build("library.so", compiler.source_of("runtime.cpp", "racecheck.cpp"), flags)
     return ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)  # so that kernels find its functions
 
 

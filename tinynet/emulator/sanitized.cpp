@@ -7,6 +7,9 @@
 #include <dlfcn.h>
 #include <sanitizer/asan_interface.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 // Handles SIGABRT: both sanitizers end with abort().
 static void say_where(int) {
@@ -34,6 +37,9 @@ struct Array {
 
 int main() {
     signal(SIGABRT, say_where);
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // a kernel that never ends must not outlive the Python that launched it
+#endif
     std::string name = read_bytes(), fields = read_bytes(), arguments = read_bytes();
     static Launch launch;
     memcpy(&launch, fields.data(), sizeof launch);

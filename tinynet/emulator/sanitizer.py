@@ -29,12 +29,7 @@ def build(text, original):
         runner = compiler.source_of("runtime.cpp", "sanitized.cpp")
         object_ = compiler.build("runner.o", runner, [*compiler.FLAGS, *FLAGS, "-c"])
     except compiler.CompileError as error:
-        command = " ".join(compiler.compiler()[0])
-        reason = next((line for line in str(error).splitlines() if "error" in line), "nothing")
-        raise RuntimeError(
-            "emulator.mode(sanitize=True) needs a compiler with an address sanitizer, g++ or clang++; "
-            f"{command} says: {reason}"
-        ) from None
+        raise compiler.lacks("sanitize", "a compiler with an address sanitizer", error) from None
     return compiler.build("program", text, [*compiler.FLAGS, *FLAGS, "-rdynamic", str(object_), "-ldl"], original)
 
 
@@ -103,15 +98,18 @@ def explain(report, names):
     where = f" {where[0]}" if where else ""
     if found := re.search(r"(\S+:\d+):\d+: runtime error: (.*)", report):
         return f"{found[1]}{where}: {found[2]}"
+    frames = stack_frames(report)
+    line = frames[0].rpartition(" ")[2] if frames else "?"
+    callers = "".join(f"\n    {frame}" for frame in frames)
+    verbs = {"READ": "reads", "WRITE": "writes"}
+    if found := re.search(r"AddressSanitizer: SEGV on unknown address (\w+) .*caused by a (READ|WRITE)", report, re.S):
+        return f"{line}{where}: {verbs[found[2]]} at {int(found[1], 16):#x}, which is not mapped (SEGV){callers}"
     found = re.search(r"AddressSanitizer: (\S+) .*\n(READ|WRITE) of size (\d+) at (\w+)", report)
     if not found:
         return f"crashed{where}:\n{report}"
     error, access, size, address = found.groups()
-    verb = {"READ": "reads", "WRITE": "writes"}[access]
-    frames = stack_frames(report)
-    line = frames[0].rpartition(" ")[2] if frames else "?"
-    callers = "".join(f"\n    {frame}" for frame in frames)
-    return f"{line}{where}: {verb} {size} bytes, {describe(int(address, 16), names, report)} ({error}){callers}"
+    place = describe(int(address, 16), names, report)
+    return f"{line}{where}: {verbs[access]} {size} bytes, {place} ({error}){callers}"
 
 
 def stack_frames(report):

@@ -3,7 +3,7 @@
 Macros in cuda_on_cpu.h do most of the work. What they cannot do is done here:
 
     #include "tiles.cuh"             becomes the file's own text, so that the other rules apply to it too
-    __shared__ float tile[16][17];   float (&tile)[16][17] = emulator::shared([] {});
+    __shared__ float tile[16][17];   float (&tile)[16][17] = emulator::shared("tile", [] {});
     #pragma unroll 4                 EMULATOR_UNROLL(4)
     extern "C" __global__ void f(int n) { ... }    itself, followed by EMULATOR_KERNEL(f)
 """
@@ -92,7 +92,7 @@ def included(include, folders, name, number, inside):
 
 
 def shared(match):
-    """float a[4], b[8][9]   becomes   float (&a)[4] = emulator::shared([] {}), (&b)[8][9] = ..."""
+    """float a[4], b[8][9]   becomes   float (&a)[4] = emulator::shared("a", [] {}), (&b)[8][9] = ..."""
     string, before, after, declaration = match.groups()
     if string:
         return string
@@ -107,7 +107,7 @@ def shared(match):
 def declarator(name, extents, dynamic):
     if dynamic:  # [][8] becomes a pointer to rows of 8
         return f"(*{name}){extents.partition(']')[2]} = emulator::dynamic_shared()"
-    return f"(&{name}){extents} = emulator::shared([] {{}})"
+    return f'(&{name}){extents} = emulator::shared("{name}", [] {{}})'
 
 
 def split_at_commas(text):

@@ -4,6 +4,11 @@ layers        the table of layers, and what crosses between devices
 signal_share  how much of each layer's output depends on the image
 features      the outputs of a layer, and the nearest images by them
 not_finite    which layer went wrong first
+page          python -m tinynet.explain: one picture's way through a network, as an HTML file
+quantize      its arrays as bytes
+terms         the largest terms of its fully connected layers
+source        the lines of tinynet that it shows
+web/          its template, style and scripts
 """
 
 from tinynet.explain.features import features, nearest_pictures, readable

@@ -13,12 +13,13 @@ def number(owner, name, value, least=0.0, below=math.inf):
     """A finite number, at least `least` and less than `below`."""
     if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
         raise TypeError(f"{owner}: {name} must be a number, got {value!r}")
-    if not abs(value) <= sys.float_info.max:  # math.isfinite fails for integers beyond it
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not abs(plain) <= sys.float_info.max:  # math.isfinite fails for integers beyond it
         raise ValueError(f"{owner}: {name} must be finite, got {value!r}")
     if not least <= value < below:
         what = f"{least:g} or more" if below == math.inf else f"at least {least:g} and below {below:g}"
         raise ValueError(f"{owner}: {name} must be {what}, got {value!r}")
-    return value.item() if isinstance(value, np.generic) else value
+    return plain
 
 
 def integer(owner, name, value, least=0):
