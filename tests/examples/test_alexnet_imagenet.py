@@ -72,6 +72,17 @@ def test_a_run_from_start_to_end(pictures, tmp_path):
     assert "already holds a run" in error
 
 
+def test_a_network_with_one_thing_changed_is_trained_resumed_and_evaluated(pictures, tmp_path):
+    switches = ["--variant", "tanh,no-lrn", "--augment", "rotation,contrast", "--dropout", 0, "--weight-decay", 0]
+    out, _ = run("--data", pictures, "--out", tmp_path / "a", "--epochs", 1, *switches, *TINY)
+    run("--data", pictures, "--out", tmp_path / "b", "--epochs", 1, "--stop-after", 2, *switches, *TINY)
+    run("--data", pictures, "--out", tmp_path / "b", "--resume")
+    a, b = ((tmp_path / name / "metrics.csv").read_text(encoding="utf-8") for name in "ab")
+    assert a == b
+    evaluated, _ = run("--data", pictures, "--evaluate", tmp_path / "a" / "checkpoint.safetensors")
+    assert evaluated.splitlines() == out.splitlines()[-2:]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(pictures, tmp_path, number):
     arguments = ["--data", pictures, "--epochs", 4, "--checkpoint-every", 3, "--stop-after", 17, *TINY]
@@ -223,6 +234,10 @@ def test_bad_folders_are_one_line(pictures, tmp_path, spoil):
 @pytest.mark.parametrize(
     "arguments, message",
     [
+        (["--variant", "tanh,gelu"], "--variant must be names out of tanh, "),
+        (["--augment", "flip"], "--augment must be names out of crops, "),
+        (["--dropout", "1"], "--dropout must be less than 1"),
+        (["--weight-decay", "-1"], "--weight-decay must be 0 or more"),
         (["--devices", "tpu"], "device must be 'cpu', 'cuda:<number>' or 'emu:<number>', got 'tpu'"),
         (["--devices", "emu:0,emu:9"], "there is no emu:9: emu devices here are emu:0 to emu:7"),
         (["--devices", "cpu,cpu,cpu"], "3 devices cannot share groups=2"),

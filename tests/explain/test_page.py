@@ -1,5 +1,6 @@
 """The page of a run: what it holds equals what the library computes, and it needs nothing but itself."""
 
+import dataclasses
 import gzip
 import json
 import re
@@ -260,3 +261,10 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path, capsys, changes):
     folder, picture = tiny_run.write_run(tmp_path / "run", **changes)
     code, printed = run(folder, picture, capsys=capsys)
     assert code == 2 and "checkpoint" in printed.err and printed.err.count("\n") == 1
+
+
+def test_a_variant_is_refused_by_name(tmp_path, capsys):
+    options = tiny_run.example.Options(width=tiny_run.WIDTH, image_size=tiny_run.SIZE, variant="tanh")
+    folder, picture = tiny_run.write_run(tmp_path / "run", options=dataclasses.asdict(options))
+    code, printed = run(folder, picture, capsys=capsys)
+    assert code == 2 and "has the variant tanh, and the page knows figure 2 only" in printed.err

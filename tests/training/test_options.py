@@ -21,6 +21,8 @@ class Options:
     steps: int = option(0, least=0, may_change=True)
     seed: int = option(1, least=0)
     fast: bool = option(False)
+    share: float = option(0.5, least=0, below=1)
+    parts: str = option("a", "which", names=["a", "b", "c"])
 
 
 def test_what_is_given_and_what_is_not():
@@ -39,12 +41,19 @@ def test_what_is_given_and_what_is_not():
     ("--steps 10000000000", "--steps must be at most 1,000,000,000, got 10,000,000,000"),
     ("--kind z", "argument --kind: invalid choice: 'z'"), ("--steps 1.5", "argument --steps: invalid int value: '1.5'"),
     ("--nonsense", "unrecognized arguments: --nonsense"), ("--name=", "--name must not be empty"),
+    ("--share 1", "--share must be less than 1, got 1.0"), ("--share -1", "--share must be 0 or more, got -1.0"),
+    ("--parts a,x,y", "--parts must be names out of a, b, c, got x, y"),
     ("--resume", "--resume needs --out"), ("--resume --evaluate x", "cannot be combined"),
 ])
 def test_bad_values_are_one_line(line, message):
     with pytest.raises(RunError) as error:
         parse(Options, "", line.split())
     assert message in str(error.value) and "\n" not in str(error.value) and error.value.code == 2
+
+
+@pytest.mark.parametrize("text", ["", "a", "c,a"])
+def test_some_names_or_none(text):
+    assert parse(Options, "", [f"--parts={text}"]).given == {"parts": text}
 
 
 @pytest.mark.parametrize("name, text, refused", [

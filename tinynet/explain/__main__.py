@@ -51,7 +51,9 @@ class Run:
     def __init__(self, path):
         saved = training.load(path / "checkpoint.safetensors" if path.is_dir() else path)
         try:
-            options = SimpleNamespace(**saved.info["options"])
+            options = SimpleNamespace(**{"variant": ""} | saved.info["options"])
+            if options.variant:
+                raise RunError(f"{path} has the variant {options.variant}, and the page knows figure 2 only")
             checked = SimpleNamespace(**vars(options) | {"batch_size": 1, "data": "shapes"})  # its data may be gone
             training.check_sizes(checked, DEVICES, saved)
             self.classes, self.size, recipe = saved.info["classes"], options.image_size, RECIPES[options.recipe]
