@@ -57,7 +57,10 @@ def parser():
         "train", train_with, ("file", dict(type=Path, help="such as work/conv2d.py")),
         ("--steps", dict(type=positive(int), default=20, help="of training (default: 20)")), seconds,
     )
-    command("week", show_week, ("number", dict(type=int, help="1 to 10")))
+    command(
+        "week", show_week, ("number", dict(type=int, help="1 to 10")),
+        ("--answers", dict(action="store_true", help="also those to its questions")),
+    )
     return parser
 
 
@@ -139,7 +142,7 @@ def train_with(args):
 
 def show_week(args):
     """what to read and to do in a week of the course (docs/course.md)"""
-    print(week(args.number))
+    print(week(args.number, args.answers))
     return 0
 
 

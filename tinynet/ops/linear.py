@@ -8,7 +8,7 @@ Backward.  y[n,k] = sum_c x[n,c] * w[k,c] + b[k], so w[k,c] enters the output of
     dw = dy.T @ x                   (K, C) = (K, N) @ (N, C)
     db = dy summed over n           (K,)
 
-No need to memorize this: for each result, only one product of the matrices at hand has its shape.
+The shapes help the memory, and prove nothing: with N = C = K several products fit (docs/linear.md).
 Saved: x and w, which both exist anyway.
 """
 

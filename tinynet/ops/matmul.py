@@ -7,7 +7,7 @@ Backward.  x_nk multiplies row k of z and contributes to row n of y:
     dx_nk = sum_m dy_nm * z_km     so    dx = dy z^T        (N, M) (M, K) -> (N, K)
     dz_km = sum_n x_nk * dy_nm     so    dz = x^T dy        (K, N) (N, M) -> (K, M)
 
-No need to memorize which side is transposed: only one order matches the shapes.
+Which side is transposed? The shapes tell, unless the matrices are square (docs/linear.md).
 
 Axes before the last two are a batch of matrices, and broadcast; arithmetic's `unbroadcast` sums over
 the axes that were stretched. In the most common case, x (..., N, K) with one matrix z (K, M), the
