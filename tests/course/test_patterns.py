@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from course_answers import faulty, verdict_on
 from tinynet.course.exercise import judge
 from tinynet.course.exercises import EXERCISES, by_name
+from tinynet.course.exercises.graph import WALK
 from tinynet.course.python import PythonExercise
+from tinynet.course.report import report
 
 STRIDE = "self.geometry.stride[0]"
 FAULTS = {
@@ -162,6 +164,24 @@ def test_a_mistake_in_one_result_beside_another_in_the_next():
     verdict = verdict_on("linear", text)
     assert verdict.certain
     assert verdict.hint.startswith("dw is divided by N")
+    assert verdict.only == "dw"
+    assert "A known mistake gives the same dw: dw is divided by N" in " ".join(report(verdict, by_name("linear")))
+
+
+def test_a_known_mistake_that_has_something_else_wrong_as_well_is_not_claimed():
+    """Nothing is listed twice: what comes out as often as it should rules that mistake out."""
+    walk = """    while stack:
+        function, remaining = stack.pop()
+        if function not in order:
+            order.append(function)
+            stack += [(p, None) for p in [*parents(function)][::-1]]
+    return order[::-1]
+"""
+    text = by_name("graph").source().replace(WALK, walk)
+    verdict = verdict_on("graph", text)
+    assert verdict.failed[0] == "topological_order"
+    assert "twice" not in verdict.hint
+    assert not verdict.certain
 
 
 def test_two_mistakes_at_once_are_told_apart_by_what_is_simpler():

@@ -19,7 +19,8 @@ def report(verdict, exercise):
         return [*lines, "right."]
     lines += ["", *(short for line in verdict.lines for short in wrap(line))]
     if verdict.hint:
-        hint = f"A known mistake does exactly the same: {verdict.hint}" if verdict.certain else verdict.hint
+        known = f"gives the same {verdict.only}" if verdict.only else "does exactly the same"
+        hint = f"A known mistake {known}: {verdict.hint}" if verdict.certain else verdict.hint
         lines += ["", *textwrap.wrap(hint, WIDTH)]
     again = " again" if verdict.state == "wrong" else ""
     return [*lines, f'Read{again}: {exercise.page}, "{verdict.see or exercise.section}".']

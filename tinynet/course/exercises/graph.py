@@ -86,6 +86,15 @@ BY_LEVELS = """    order = [last]
                 order.append(p)
     return order[::-1]
 """
+AS_TAKEN = """    order, seen, stack = [], set(), [last]
+    while stack:
+        function = stack.pop()
+        if function not in seen:
+            seen.add(function)
+            order.append(function)
+            stack += parents(function)
+    return order[::-1]
+"""
 RECURSIVE = """    def visit(function):
         for p in parents(function):
             if p not in seen:
@@ -108,7 +117,7 @@ GRAPH = PythonExercise(
     in_float32=False,
     name="graph",
     week=1,
-    minutes=60,
+    minutes=75,
     file="backpropagation.py",
     page="docs/autograd.md",
     section="Step 4: the order of the walk, and why gradients add",
@@ -157,6 +166,11 @@ GRAPH = PythonExercise(
             "a Function is listed as soon as it is met (then the list is reversed): one that two others use, at "
             "different distances from the end, comes too late.",
             {WALK: BY_LEVELS},
+        ),
+        Twin(
+            "a Function is listed as soon as it is taken from the stack (then the list is reversed): another user of "
+            "it may be listed later, and then comes before it.",
+            {WALK: AS_TAKEN},
         ),
         Twin(
             "a Function with two users is listed twice: remember which were seen.",

@@ -31,7 +31,7 @@ LINEAR = layer(
     lambda module, a, sizes: module.linear(a["x"], a["w"], a.get("b")),
     name="linear",
     week=3,
-    minutes=40,
+    minutes=45,
     file="ops/linear.py",
     page="docs/linear.md",
     section="Backward, step by step",

@@ -24,7 +24,7 @@ RELU = layer(
     lambda module, a, sizes: module.relu(a["x"]),
     name="relu",
     week=2,
-    minutes=20,
+    minutes=30,
     file="ops/relu.py",
     page="docs/relu.md",
     section="Backward, step by step",
