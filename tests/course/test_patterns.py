@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from course_answers import faulty, verdict_on
 from tinynet.course.exercise import judge
 from tinynet.course.exercises import EXERCISES, by_name
-from tinynet.course.exercises.graph import WALK
 from tinynet.course.python import PythonExercise
 from tinynet.course.report import report
 
@@ -169,18 +168,9 @@ def test_a_mistake_in_one_result_beside_another_in_the_next():
 
 
 def test_a_known_mistake_that_has_something_else_wrong_as_well_is_not_claimed():
-    """Nothing is listed twice: what comes out as often as it should rules that mistake out."""
-    walk = """    while stack:
-        function, remaining = stack.pop()
-        if function not in order:
-            order.append(function)
-            stack += [(p, None) for p in [*parents(function)][::-1]]
-    return order[::-1]
-"""
-    text = by_name("graph").source().replace(WALK, walk)
-    verdict = verdict_on("graph", text)
-    assert verdict.failed[0] == "topological_order"
-    assert "twice" not in verdict.hint
+    """One of them is a wrong sign in dw and in db; here db is right."""
+    verdict = verdict_on("linear", faulty("linear", "Linear.backward", "(dx[0], -dx[1], *dx[2:])"))
+    assert verdict.hint == "dw has the wrong sign everywhere."
     assert not verdict.certain
 
 
