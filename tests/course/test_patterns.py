@@ -207,6 +207,21 @@ def test_the_smallest_input_that_shows_it():
     verdict = verdict_on("conv2d", faulty("conv2d", "Conv2d.forward", f"y if {STRIDE} == 1 else np.sin(y)"))
     assert verdict.lines[-1].startswith("y[0, 0, 0, 0]: expected ")
     assert "N=1, C=1, H=1, W=1, K=1, R=1, S=1, stride=2" in verdict.lines[-1]
+    assert "padding" not in verdict.lines[-1]
+
+
+def test_what_is_wrong_with_an_order_is_a_sentence():
+    text = by_name("graph").source().replace("    return order\n", "    return sorted(order, key=id)[::-1] + order\n")
+    verdict = verdict_on("graph", text)
+    assert verdict.lines == [
+        "in the example by hand:",
+        "    a = x0 * 2, y = a * (a + 1), and x0 = 3:",
+        "    three Functions, and a has two users",
+        "    how often each Function is in the list should be [1, 1, 1]",
+        "    how often each Function is in the list is [2, 2, 2]",
+        "a Function is missing in the list, or is in it more than once, for the smallest input that shows it: "
+        "leaves=1, operations=1",
+    ]
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)

@@ -12,8 +12,8 @@ from tinynet.course.exercise import Wrong
 from tinynet.course.patterns import Result, patterns
 
 
-def explain(exercise, part, sizes, mine, lines):
-    """Raise Wrong. mine: the answer's Bench; sizes: where it is wrong; lines: what is known already."""
+def explain(exercise, part, sizes, mine, lines, hint=""):
+    """Raise Wrong. mine: the answer's Bench; sizes: where it is wrong; lines, hint: what is known already."""
     right = library(exercise)
 
     def is_right(sizes):
@@ -32,7 +32,7 @@ def explain(exercise, part, sizes, mine, lines):
     twin, only = known_mistake(exercise, part, every, mine, wrong)
     if twin:
         raise Wrong(*lines, hint=twin.hint, certain=True, only=only, see=twin.see)
-    raise Wrong(*lines, hint=" ".join(patterns(result, every)) if result else "")
+    raise Wrong(*lines, hint=hint or (" ".join(patterns(result, every)) if result else ""))
 
 
 def known_mistake(exercise, part, every, mine, wrong):
@@ -83,8 +83,11 @@ def evidence(result, sizes):
     pair = result.pair(sizes) and result.pair(shrink(result, sizes))
     if pair is None or pair.received.shape != pair.expected.shape:
         return []
-    line = first_difference(result.name, pair.received, pair.expected)
-    return [f"{line}, for the smallest input that shows it: {', '.join(f'{k}={v}' for k, v in pair.sizes.items())}"]
+    exercise = result.exercise
+    line = exercise.sentences.get(result.name) or first_difference(result.name, pair.received, pair.expected)
+    unused = [name for name, least in exercise.smallest.items() if pair.sizes[name] == least == 0]  # no padding
+    sizes = ", ".join(f"{name}={value}" for name, value in pair.sizes.items() if name not in unused)
+    return [f"{line}, for the smallest input that shows it: {sizes}"]
 
 
 def shrink(result, sizes):
