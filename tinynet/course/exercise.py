@@ -45,6 +45,7 @@ class Exercise:
     of its body that the student gets}. twins: the known mistakes.
     """
 
+    seconds = 20  # a check may take; many times what a right answer takes
     name: str
     week: int
     minutes: int
@@ -109,7 +110,7 @@ class NotDone(Exception):
 class Verdict:
     """state: right, wrong or "not done". passed: [part, title] of each step that held; failed: of the one that did not.
 
-    lines, hint, certain, only, see: of Wrong.
+    lines, hint, certain, only, see: of Wrong. printed: the first lines that the answer printed.
     """
 
     exercise: str
@@ -121,6 +122,7 @@ class Verdict:
     certain: bool = False
     only: str = ""
     see: str = ""
+    printed: list = field(default_factory=list)
 
     as_dict = asdict
 
