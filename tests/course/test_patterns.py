@@ -186,7 +186,7 @@ def test_what_makes_an_exception_go_away():
     verdict = verdict_on("max_pool2d", text)
     assert verdict.lines[0] == "Right for the usual sizes, wrong with padding=1."
     assert "IndexError" in verdict.lines[1]
-    assert verdict.hint.startswith("dx is right with padding=0.")
+    assert verdict.hint.startswith("There is no error with padding=0.")
 
 
 def test_what_is_no_array():
@@ -210,13 +210,22 @@ def test_the_smallest_input_that_shows_it():
     assert "padding" not in verdict.lines[-1]
 
 
+def test_a_sum_over_rows_of_three_axes():
+    """dw is what is wrong, and there is a way to say so for the exception, too."""
+    own, hint = by_name("linear").source(), "x of two axes. rows() makes (N, C) of any x, for dw and db"
+    dw = "matmul(rows(dy).T, rows(x))"
+    verdict = verdict_on("linear", own.replace(dw, "dy.T @ x"))
+    assert verdict.hint.startswith(f"There is no error with {hint}")
+    verdict = verdict_on("linear", own.replace(dw, "dy.T @ x if x.ndim == 2 else (dy.swapaxes(1, 2) @ x)[0]"))
+    assert verdict.hint.startswith(f"dw is right with {hint}")
+
+
 def test_what_is_wrong_with_an_order_is_a_sentence():
     text = by_name("graph").source().replace("    return order\n", "    return sorted(order, key=id)[::-1] + order\n")
     verdict = verdict_on("graph", text)
     assert verdict.lines == [
         "in the example by hand:",
-        "    a = x0 * 2, y = a * (a + 1), and x0 = 3:",
-        "    three Functions, and a has two users",
+        "    x0 = 3, a = x0 * 2, y = a * (a + 1): three Functions; the first has two users",
         "    how often each Function is in the list should be [1, 1, 1]",
         "    how often each Function is in the list is [2, 2, 2]",
         "a Function is missing in the list, or is in it more than once, for the smallest input that shows it: "

@@ -151,7 +151,7 @@ GRAPH = PythonExercise(
         {"x0": np.array([3.0]), "gradient": np.zeros(1)},
         {"how often each Function is in the list": [1, 1, 1], "dx0": [26]},
         dict(leaves=1, by_hand=1),
-        ("a = x0 * 2, y = a * (a + 1), and x0 = 3:", "three Functions, and a has two users"),
+        ("x0 = 3, a = x0 * 2, y = a * (a + 1): three Functions; the first has two users",),
     ),
     sentences={
         "how often each Function is in the list": "a Function is missing in the list, or is in it more than once",
