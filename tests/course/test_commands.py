@@ -14,6 +14,7 @@ from tinynet.course import train
 from tinynet.course.__main__ import main
 from tinynet.course.bench import load
 from tinynet.course.exercises import EXERCISES, by_name
+from tinynet.course.report import next_steps
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,6 +91,24 @@ def test_list(capsys):
     assert (states["relu"], states["sgd"], states["adam"]) == ("started", "written", "-")
 
 
+def state(name, capsys):
+    main(["list"])
+    return next(line.split()[3] for line in capsys.readouterr().out.splitlines() if line.startswith(f"{name} "))
+
+
+def test_list_knows_what_was_right_as_it_is(capsys):
+    right = by_name("relu").source()
+    main(["check", write("relu", right)])
+    capsys.readouterr()
+    assert state("relu", capsys) == "right"
+    write("relu", right + "\n# changed")
+    assert state("relu", capsys) == "written"
+    write("relu", right)
+    assert state("relu", capsys) == "right"
+    Path("work/.right.json").write_text("no JSON", encoding="utf-8")
+    assert state("relu", capsys) == "written"
+
+
 def test_solution_only_after_trying(capsys):
     assert main(["solution", "relu"]) == 2
     main(["start", "relu"])
@@ -129,11 +148,27 @@ def test_what_cannot_be_done(arguments, line, capsys):
 
 
 def test_a_right_answer(capfd):
-    assert main(["check", write("relu", "print('hello')\n" + by_name("relu").source())]) == 0
+    assert main(["check", write("relu", by_name("relu").source())]) == 0
     out = capfd.readouterr().out
-    assert "hello" in out  # what an answer prints is shown
-    assert out.endswith("right.\n")
+    assert out.endswith(
+        "right.\nNow: python -m tinynet.course solution relu\n     python -m tinynet.course train work/relu.py\n"
+    )
     assert "backward" in out
+    assert "your prints" not in out
+
+
+def test_what_cannot_be_trained_and_lies_elsewhere(capfd):
+    assert next_steps(Path("mine/relu_kernel.cu")) == [
+        "Now: python -m tinynet.course solution relu_kernel --folder mine"
+    ]
+
+
+@pytest.mark.parametrize("lines, more", [(3, []), (10, []), (13, ["    ... and 3 more"])])
+def test_prints_come_after_the_report(lines, more, capfd):
+    main(["check", write("relu", f"for i in range({lines}):\n    print('hello', i)\nstop")])
+    out = capfd.readouterr().out.splitlines()
+    assert out[out.index("your prints:") + 1 :] == [*(f"    hello {i}" for i in range(min(lines, 10))), *more]
+    assert any("NameError" in line for line in out[: out.index("your prints:")])
 
 
 def test_a_stub(capfd):
@@ -220,7 +255,9 @@ def small(monkeypatch):
 
 def test_train_with_a_right_and_a_wrong_layer(small, capsys):
     assert main(["train", write("relu", by_name("relu").source()), "--steps", "2"]) == 0
-    assert "the same losses" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "the same losses" in out
+    assert out.endswith("(2 steps are too few for the loss to fall.)\n")
     assert main(["train", write("relu", faulty("relu", "Relu.backward", "2 * dx")), "--steps", "2"]) == 1
     steps = [line.split() for line in capsys.readouterr().out.splitlines()[1:3]]
     assert steps[0][1] == steps[0][2]  # the forward pass is right
@@ -280,3 +317,14 @@ def test_the_course_as_a_program():
     run = subprocess.run([sys.executable, "-m", "tinynet.course", "list"], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "local_response_norm" in run.stdout
+
+
+def test_nobody_reads_on():
+    """As in `list | head -1`."""
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tinynet.course", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    program.stdout.close()
+    assert program.stderr.read() == b""
+    assert program.wait() == 0
+    program.stderr.close()

@@ -9,6 +9,7 @@ from course_answers import faulty, verdict_on
 from tinynet.course.exercise import judge
 from tinynet.course.exercises import EXERCISES, by_name
 from tinynet.course.python import PythonExercise
+from tinynet.course.report import report
 
 STRIDE = "self.geometry.stride[0]"
 FAULTS = {
@@ -162,6 +163,15 @@ def test_a_mistake_in_one_result_beside_another_in_the_next():
     verdict = verdict_on("linear", text)
     assert verdict.certain
     assert verdict.hint.startswith("dw is divided by N")
+    assert verdict.only == "dw"
+    assert "A known mistake gives the same dw: dw is divided by N" in " ".join(report(verdict, by_name("linear")))
+
+
+def test_a_known_mistake_that_has_something_else_wrong_as_well_is_not_claimed():
+    """One of them is a wrong sign in dw and in db; here db is right."""
+    verdict = verdict_on("linear", faulty("linear", "Linear.backward", "(dx[0], -dx[1], *dx[2:])"))
+    assert verdict.hint == "dw has the wrong sign everywhere."
+    assert not verdict.certain
 
 
 def test_two_mistakes_at_once_are_told_apart_by_what_is_simpler():
@@ -176,7 +186,7 @@ def test_what_makes_an_exception_go_away():
     verdict = verdict_on("max_pool2d", text)
     assert verdict.lines[0] == "Right for the usual sizes, wrong with padding=1."
     assert "IndexError" in verdict.lines[1]
-    assert verdict.hint.startswith("dx is right with padding=0.")
+    assert verdict.hint.startswith("There is no error with padding=0.")
 
 
 def test_what_is_no_array():
@@ -197,6 +207,30 @@ def test_the_smallest_input_that_shows_it():
     verdict = verdict_on("conv2d", faulty("conv2d", "Conv2d.forward", f"y if {STRIDE} == 1 else np.sin(y)"))
     assert verdict.lines[-1].startswith("y[0, 0, 0, 0]: expected ")
     assert "N=1, C=1, H=1, W=1, K=1, R=1, S=1, stride=2" in verdict.lines[-1]
+    assert "padding" not in verdict.lines[-1]
+
+
+def test_a_sum_over_rows_of_three_axes():
+    """dw is what is wrong, and there is a way to say so for the exception, too."""
+    own, hint = by_name("linear").source(), "x of two axes. rows() makes (N, C) of any x, for dw and db"
+    dw = "matmul(rows(dy).T, rows(x))"
+    verdict = verdict_on("linear", own.replace(dw, "dy.T @ x"))
+    assert verdict.hint.startswith(f"There is no error with {hint}")
+    verdict = verdict_on("linear", own.replace(dw, "dy.T @ x if x.ndim == 2 else (dy.swapaxes(1, 2) @ x)[0]"))
+    assert verdict.hint.startswith(f"dw is right with {hint}")
+
+
+def test_what_is_wrong_with_an_order_is_a_sentence():
+    text = by_name("graph").source().replace("    return order\n", "    return sorted(order, key=id)[::-1] + order\n")
+    verdict = verdict_on("graph", text)
+    assert verdict.lines == [
+        "in the example by hand:",
+        "    x0 = 3, a = x0 * 2, y = a * (a + 1): three Functions; the first has two users",
+        "    how often each Function is in the list should be [1, 1, 1]",
+        "    how often each Function is in the list is [2, 2, 2]",
+        "a Function is missing in the list, or is in it more than once, for the smallest input that shows it: "
+        "leaves=1, operations=1",
+    ]
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.name)

@@ -15,12 +15,12 @@ says how to draw arrays for given sizes and how to run the code on them; the ste
 EXERCISES; `start`, `check`, `list` and the tests of the bank take it as it is. Its file's suffix is the answer's.
 
 **A check** is a list of Steps (exercise.py, `judge`): each returns, or raises NotDone or Wrong(lines, hint, certain,
-see). It stops at the first that fails. It runs in a process of its own (child.py, check.py), since an answer may
+only, see). It stops at the first that fails. It runs in a process of its own (child.py, check.py), since an answer may
 loop or crash.
 
 **The bank of wrong answers** is a list of Twins: the library's own source with a few words replaced, a hint, and the
 step of the page. Whoever's answer gives a twin's numbers, for all sizes that are tried, has made that mistake
 (explain.py). The tests judge every twin as if it were a student's file: each must be caught, by its own hint, and the
-library's own file must be right. Where no twin fits, patterns.py looks at the numbers, and shrink (explain.py) for the
-smallest input.
+library's own file must be right. Where no twin fits, exceptions.py looks at the exception, patterns.py at the numbers,
+and shrink (explain.py) for the smallest input.
 """

@@ -3,15 +3,17 @@
 import argparse
 import contextlib
 import itertools
+import os
 import re
 import sys
 from pathlib import Path
 
 from tinynet.course import train
-from tinynet.course.check import SECONDS, check
+from tinynet.course.check import check
 from tinynet.course.exercises import EXERCISES, by_name
 from tinynet.course.grades import grade
-from tinynet.course.report import report
+from tinynet.course.report import next_steps, report
+from tinynet.course.rights import remember_right, was_right
 from tinynet.course.solution import solution
 from tinynet.course.week import week
 from tinynet.errors import RunError
@@ -22,7 +24,12 @@ def main(arguments=None):
     """Returns the exit code: 0 right, 1 wrong or not done, 2 if the command cannot be carried out."""
     try:
         args = parser().parse_args(arguments)
-        return args.run(args)
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `list | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except RunError as error:
         print(error, file=sys.stderr)
         return error.code
@@ -45,8 +52,7 @@ def parser():
         "start", start, name, folder,
         ("--force", dict(action="store_true", help="start over; what was there is kept beside it, as NAME.py.bak")),
     )
-    limit = f"how long an answer may run (default: {SECONDS})"
-    seconds = "--seconds", dict(type=positive(float), default=SECONDS, help=limit)
+    seconds = "--seconds", dict(type=positive(float), help="how long an answer may run (default: 20; in CUDA, 60)")
     command(
         "check", check_answers, ("file", dict(nargs="?", type=Path, help="such as work/relu.py")), seconds,
         ("--all", dict(action="store_true", help="every answer in --folder, or in students' folders in it")), folder,
@@ -55,7 +61,8 @@ def parser():
     command("solution", show_solution, name, folder)
     command(
         "train", train_with, ("file", dict(type=Path, help="such as work/conv2d.py")),
-        ("--steps", dict(type=positive(int), default=20, help="of training (default: 20)")), seconds,
+        ("--steps", dict(type=positive(int), default=20, help="of training (default: 20)")),
+        ("--seconds", dict(type=positive(float), default=60, help="how long it may take (default: 60)")),
     )
     command(
         "week", show_week, ("number", dict(type=int, help="1 to 10")),
@@ -89,7 +96,7 @@ def state_of(path, exercise):
         return "-"
     text = path.read_text(encoding="utf-8", errors="replace")
     left = [hole for hole in exercise.holes if re.search(rf"NotImplementedError\W+{re.escape(hole)}\b", text)]
-    return "started" if left else "written"
+    return "started" if left else "right" if was_right(path) else "written"
 
 
 def start(args):
@@ -122,6 +129,9 @@ def check_answers(args):
         return 0 if grade(args.folder, args.json, args.seconds) else 1
     verdict = check(args.file, args.seconds)
     print("\n".join(report(verdict, by_name(args.file.stem))))
+    if verdict.state == "right":
+        remember_right(args.file)
+        print("\n".join(next_steps(args.file)))
     return 0 if verdict.state == "right" else 1
 
 

@@ -6,6 +6,7 @@ from tinynet import functional as F
 from tinynet.autograd import Tensor
 from tinynet.course.bench import Bench, at_line, load
 from tinynet.course.compare import first_difference, same
+from tinynet.course.exceptions import hint, missing_return
 from tinynet.course.exercise import Wrong
 from tinynet.course.explain import explain, library
 from tinynet.gradcheck import GradcheckError, gradcheck
@@ -35,7 +36,7 @@ class Answer:
     def runs(self, part):
         outcome = self.mine.outcome(part, self.exercise.sizes)
         if outcome.raised:
-            self.explain(part, self.exercise.sizes, [self.at_line(outcome.raised)])
+            self.explain(part, self.exercise.sizes, [], outcome.raised)
 
     def inputs_unchanged(self, part):
         outcome = self.mine.outcome(part, self.exercise.sizes)
@@ -54,11 +55,11 @@ class Answer:
         outcome = self.mine.run(part, {name: np.array(a) for name, a in hand.arrays.items()}, sizes)
         expected = {name: a for name, a in hand.expected.items() if self.belongs(name, part)}
         if outcome.raised:
-            self.explain(part, self.exercise.sizes, [self.at_line(outcome.raised)])
+            self.explain(part, self.exercise.sizes, [], outcome.raised)
         for name, a in expected.items():
             if not same(outcome.results.get(name), np.array(a), 1e-4):
                 lines = ["in the example by hand:"]
-                lines += [f"    {key} = {numbers(value)}" for key, value in hand.arrays.items()]
+                lines += [f"    {line}" for line in hand.words or map(assigned, hand.arrays.items())]
                 lines += [f"    {name} should be {numbers(a)}", f"    {name} is {numbers(outcome.results.get(name))}"]
                 self.explain(part, self.exercise.sizes, lines)
 
@@ -125,11 +126,12 @@ class Answer:
         """Raise Wrong, with these lines first, unless the answer gives what the library gives."""
         received, expected = (bench.outcome(part, sizes) for bench in (self.mine, self.library))
         if received.raised:
-            self.explain(part, sizes, [*lines, self.at_line(received.raised)])
+            self.explain(part, sizes, lines, received.raised)
         for name, a in expected.results.items():
             b = received.results.get(name)
             if not isinstance(b, np.ndarray | np.generic):
-                raise Wrong(f"{name} should be an array, got {type(b).__name__}")
+                what = f"{name} should be an array, got {type(b).__name__}"
+                raise Wrong(what, hint=missing_return(self.exercise, self.text))
             if b.shape != a.shape:
                 self.explain(part, sizes, [*lines, f"{name} has shape {b.shape}, expected {a.shape}"])
             if b.dtype != a.dtype:
@@ -137,9 +139,13 @@ class Answer:
             if not shapes_only and not same(b, a):
                 self.explain(part, sizes, lines)
 
-    def explain(self, part, sizes, lines):
+    def explain(self, part, sizes, lines, raised=None):
         """Raise Wrong with the mistake, if it is a known one, or with what can be said about it."""
-        explain(self.exercise, part, sizes, self.mine, lines)
+        said = ""
+        if raised:
+            lines = [*lines, self.at_line(raised)]
+            said = hint(self.exercise, self.text, self.path, raised)
+        explain(self.exercise, part, sizes, self.mine, lines, said)
 
     def at_line(self, error):
         return at_line(error, self.path)
@@ -148,6 +154,11 @@ class Answer:
 def join(ys):
     """Several outputs as one vector."""
     return F.concatenate([F.reshape(y, (-1,)) for y in ys], 0)
+
+
+def assigned(item):
+    name, a = item
+    return f"{name} = {numbers(a)}"
 
 
 def numbers(a):

@@ -25,8 +25,8 @@ class Outcome:
             return describe(self.raised) == describe(other.raised)
         if names is None and (self.changed != other.changed or list(self.results) != list(other.results)):
             return False
-        pairs = [(self.results.get(name), other.results.get(name)) for name in names or other.results]
-        return all(theirs is not None and same(mine, theirs) for mine, theirs in pairs)
+        count = [name for name in other.results if names is None or name in names]  # without a bias there is no db
+        return all(same(self.results.get(name), other.results[name]) for name in count)
 
 
 def describe(error):

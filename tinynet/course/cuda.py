@@ -38,6 +38,7 @@ class CudaExercise(Exercise):
     {(parameter of the kernel, "load" or "store"): how many elements, at most}; None: do not count.
     """
 
+    seconds = 60  # compiling takes some of them
     launcher: str
     parts: tuple
     sizes: dict

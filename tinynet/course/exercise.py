@@ -45,6 +45,7 @@ class Exercise:
     of its body that the student gets}. twins: the known mistakes.
     """
 
+    seconds = 20  # a check may take; many times what a right answer takes
     name: str
     week: int
     minutes: int
@@ -91,11 +92,14 @@ class Step:
 
 
 class Wrong(Exception):
-    """lines: what is wrong, in numbers. hint: why. certain: a known mistake gives the same. see: what to read again."""
+    """lines: what is wrong, in numbers. hint: why. see: what to read again.
 
-    def __init__(self, *lines, hint="", certain=False, see=""):
+    certain: a known mistake gives the same. only: the name of the one result that this is known of; "" if of all.
+    """
+
+    def __init__(self, *lines, hint="", certain=False, only="", see=""):
         super().__init__(*lines)
-        self.lines, self.hint, self.certain, self.see = list(lines), hint, certain, see
+        self.lines, self.hint, self.certain, self.only, self.see = list(lines), hint, certain, only, see
 
 
 class NotDone(Exception):
@@ -106,7 +110,7 @@ class NotDone(Exception):
 class Verdict:
     """state: right, wrong or "not done". passed: [part, title] of each step that held; failed: of the one that did not.
 
-    lines, hint, certain, see: of Wrong.
+    lines, hint, certain, only, see: of Wrong. printed: the first lines that the answer printed.
     """
 
     exercise: str
@@ -116,7 +120,9 @@ class Verdict:
     lines: list = field(default_factory=list)
     hint: str = ""
     certain: bool = False
+    only: str = ""
     see: str = ""
+    printed: list = field(default_factory=list)
 
     as_dict = asdict
 

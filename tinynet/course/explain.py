@@ -12,8 +12,8 @@ from tinynet.course.exercise import Wrong
 from tinynet.course.patterns import Result, patterns
 
 
-def explain(exercise, part, sizes, mine, lines):
-    """Raise Wrong. mine: the answer's Bench; sizes: where it is wrong; lines: what is known already."""
+def explain(exercise, part, sizes, mine, lines, hint=""):
+    """Raise Wrong. mine: the answer's Bench; sizes: where it is wrong; lines, hint: what is known already."""
     right = library(exercise)
 
     def is_right(sizes):
@@ -29,26 +29,39 @@ def explain(exercise, part, sizes, mine, lines):
     wrong = [name for name in expected if not same(received.get(name), expected[name])][:1]
     result = Result(exercise, part, wrong[0], mine, right) if wrong else None
     lines = [*lines, *(evidence(result, sizes) if result else ())]
-    twin = known_mistake(exercise, part, every, mine, wrong)
+    twin, only = known_mistake(exercise, part, every, mine, wrong)
     if twin:
-        raise Wrong(*lines, hint=twin.hint, certain=True, see=twin.see)
-    raise Wrong(*lines, hint=" ".join(patterns(result, every)) if result else "")
+        raise Wrong(*lines, hint=twin.hint, certain=True, only=only, see=twin.see)
+    raise Wrong(*lines, hint=hint or (" ".join(patterns(result, every)) if result else ""))
 
 
 def known_mistake(exercise, part, every, mine, wrong):
     """The Twin that gives what the answer gives, for all sizes; if there is none, one that does so for the first wrong
     result (wrong: its name in a list, or no name); if there is none, one that does so for the sizes that failed first.
+
+    Returns (Twin or None, the name of the one result that was compared, or "").
     """
     before = exercise.parts[: exercise.parts.index(part)]  # those are right, so a twin that is wrong there is another
     fits = [
         (twin, bench) for twin, bench in twins(exercise)
         if all(mine.outcome(p, s).equals(bench.outcome(p, s)) for p in before for s in every)
     ]
+    right = library(exercise)
+    held = [  # what is right at all sizes, so a twin that has it wrong is another mistake
+        name for name in right.outcome(part, every[0]).results
+        if all(mine.outcome(part, s).equals(right.outcome(part, s), [name]) for s in every)
+    ]
+    if held:
+        fits = [
+            (twin, bench) for twin, bench in fits
+            if all(bench.outcome(part, s).equals(right.outcome(part, s), held) for s in every)
+        ]
     for names, sizes in ((None, every), (wrong, every), (None, every[:1])):
         for twin, bench in fits if names != [] else ():
             if all(mine.outcome(part, s).equals(bench.outcome(part, s), names) for s in sizes):
-                return replace(twin, hint=twin.hint + ELSE) if len(sizes) < len(every) else twin
-    return None
+                twin = replace(twin, hint=twin.hint + ELSE) if len(sizes) < len(every) else twin
+                return twin, names[0] if names else ""
+    return None, ""
 
 
 ELSE = " (But not for all sizes: there may be something else.)"
@@ -70,8 +83,11 @@ def evidence(result, sizes):
     pair = result.pair(sizes) and result.pair(shrink(result, sizes))
     if pair is None or pair.received.shape != pair.expected.shape:
         return []
-    line = first_difference(result.name, pair.received, pair.expected)
-    return [f"{line}, for the smallest input that shows it: {', '.join(f'{k}={v}' for k, v in pair.sizes.items())}"]
+    exercise = result.exercise
+    line = exercise.sentences.get(result.name) or first_difference(result.name, pair.received, pair.expected)
+    unused = [name for name, least in exercise.smallest.items() if pair.sizes[name] == least == 0]  # no padding
+    sizes = ", ".join(f"{name}={value}" for name, value in pair.sizes.items() if name not in unused)
+    return [f"{line}, for the smallest input that shows it: {sizes}"]
 
 
 def shrink(result, sizes):

@@ -34,7 +34,7 @@ def grade(folder, out, seconds):
     width = max(len(printable(student)) for student, _ in found)
     grades = {}
     with ThreadPoolExecutor(usable_cores()) as pool:
-        verdicts = pool.map(lambda answer: check(answer[1], seconds, quiet=True), found)
+        verdicts = pool.map(lambda answer: check(answer[1], seconds), found)
         for (student, path), verdict in zip(found, verdicts, strict=True):
             grades.setdefault(student, {})[path.stem] = verdict.as_dict()
             print(f"{printable(student):<{width}}  {path.stem:<20}  {verdict.state:<9} {summary(verdict)}", flush=True)

@@ -239,6 +239,9 @@ def where(wrong):
 def right_when_simpler(result, wrong_sizes):
     """Which simplification makes it right, or which two; or with which one the numbers can be read."""
     simpler, name, readable = result.exercise.simpler, result.name, []
+    right = f"{'It' if name in result.exercise.sentences else name} is right"
+    if result.pair(wrong_sizes) is None:  # an exception, and who knows which result it is about
+        right = "There is no error"
     for some in [*combinations(simpler, 1), *combinations(simpler, 2)]:
         sizes = wrong_sizes
         for one in some:
@@ -248,7 +251,7 @@ def right_when_simpler(result, wrong_sizes):
             continue
         what = " and ".join(one.what for one in some)
         if pair.right:
-            return " ".join([f"{name} is right with {what}.", *(one.hint for one in some)]).rstrip()
+            return " ".join([f"{right} with {what}.", *(one.hint for one in some)]).rstrip()
         if len(some) == 1 and pair.received.shape == pair.expected.shape:
             line = first(pattern(name, [pair], result.axes) for pattern in VALUES)
             readable += [f"With {what}, {line}"] if line else []

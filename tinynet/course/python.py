@@ -21,12 +21,14 @@ from tinynet.course.stub import python_stub
 class Hand:
     """An example done by hand, on the page if it has one.
 
-    arrays: inputs, and dy; expected: results by name; sizes: those that differ from the usual ones.
+    arrays: inputs, and dy; expected: results by name; sizes: those that differ from the usual ones; words: lines that
+    a message has in place of the arrays.
     """
 
     arrays: dict
     expected: dict
     sizes: dict = field(default_factory=dict)
+    words: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class PythonExercise(Exercise):
     sizes: the usual ones, all different, and so that every term counts; smallest: the least value of each;
     others: {label: sizes that differ from the usual ones}. draw(rng, sizes) -> {name: array}.
     run(module, part, arrays, sizes) -> {name: array}, where arrays may hold "dy". axes: {name of a result: its axes,
-    a letter each}. loops(arrays, sizes) -> the results of the first part, written as loops. simpler: Simpler ones.
+    a letter each}. sentences: {name of a result: what is wrong with it, where its numbers say nothing to a reader}.
+    loops(arrays, sizes) -> the results of the first part, written as loops. simpler: Simpler ones.
     slopes: the part whose results are measured by gradcheck, which calls call(module, tensors, sizes) again and again;
     small: sizes for that, which differ from the usual ones.
     """
@@ -64,6 +67,7 @@ class PythonExercise(Exercise):
     hand: Hand
     others: dict = field(default_factory=dict)
     axes: dict = field(default_factory=dict)
+    sentences: dict = field(default_factory=dict)
     loops: Callable | None = None
     simpler: tuple = ()
     slopes: str = ""

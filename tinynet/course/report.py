@@ -2,12 +2,16 @@
 
 import textwrap
 from itertools import groupby
+from pathlib import Path
+
+from tinynet.course.train import PLACES
 
 WIDTH = 100
 
 
 def report(verdict, exercise):
-    """The steps that hold, the one that does not, and why."""
+    """The steps that hold, the one that does not, and why; and what the answer printed."""
+    prints = ["", "your prints:", *(f"    {line}" for line in verdict.printed)] if verdict.printed else []
     steps = [(part, f"{n} {title}  {state}") for n, (part, title, state) in enumerate(states(verdict), 1)]
     lines = []
     for part, group in groupby(steps, key=lambda step: step[0]):
@@ -16,13 +20,21 @@ def report(verdict, exercise):
         wrapped = textwrap.wrap(words, WIDTH, initial_indent=label, subsequent_indent=" " * len(label))
         lines += [line.replace("\0", " ") for line in wrapped]
     if verdict.state == "right":
-        return [*lines, "right."]
+        return [*lines, "right.", *prints]
     lines += ["", *(short for line in verdict.lines for short in wrap(line))]
     if verdict.hint:
-        hint = f"A known mistake does exactly the same: {verdict.hint}" if verdict.certain else verdict.hint
+        known = f"gives the same {verdict.only}" if verdict.only else "does exactly the same"
+        hint = f"A known mistake {known}: {verdict.hint}" if verdict.certain else verdict.hint
         lines += ["", *textwrap.wrap(hint, WIDTH)]
     again = " again" if verdict.state == "wrong" else ""
-    return [*lines, f'Read{again}: {exercise.page}, "{verdict.see or exercise.section}".']
+    return [*lines, f'Read{again}: {exercise.page}, "{verdict.see or exercise.section}".', *prints]
+
+
+def next_steps(path):
+    """Lines: what to do with the answer at `path`, now that it is right."""
+    where = "" if path.parent == Path("work") else f" --folder {path.parent}"
+    lines = [f"Now: python -m tinynet.course solution {path.stem}{where}"]
+    return [*lines, f"     python -m tinynet.course train {path}"] if path.stem in PLACES else lines
 
 
 def wrap(line):

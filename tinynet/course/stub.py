@@ -23,10 +23,12 @@ def python_stub(exercise, path):
         node = found[name]
         above = [d.lineno for d in node.decorator_list]
         cuts.append((start_with_blank_lines(lines, min([node.lineno, *above])), node.end_lineno, []))
+    if "\nimport numpy as np\n" not in text:
+        first = next(node.lineno for node in ast.parse(text).body if is_ours(node))
+        cuts.append((first, first - 1, ["import numpy as np", ""]))
     for first, last, instead in sorted(cuts, reverse=True):
         lines[first - 1 : last] = instead
-    numpy = "# Arrays are NumPy's: add `import numpy as np` below if it is not there. GPUs can wait."
-    return "\n".join([*heading(exercise, path, "#"), numpy, *lines]) + "\n"
+    return "\n".join([*heading(exercise, path, "#"), *lines]) + "\n"
 
 
 def heading(exercise, path, comment):
@@ -47,6 +49,11 @@ def functions(tree, prefix=""):
         if isinstance(node, ast.ClassDef):
             found |= functions(node, f"{node.name}.")
     return found
+
+
+def is_ours(node):
+    """Whether it imports from tinynet."""
+    return isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "tinynet"
 
 
 def start_with_blank_lines(lines, first):

@@ -35,6 +35,7 @@ PLACES = {  # where the library looks up what an exercise is about: a module, an
     "all_gather": ("tinynet.parallel.sharded", "all_gather"),
 }
 SIDE, BATCH, WIDTH = 64, 8, 0.25
+FEW = 20  # steps, in which the loss goes up and down
 SAME = 1e-6  # as a part of the loss; rounding in float64 is a billionth of that
 
 
@@ -48,6 +49,8 @@ def compare(rows):
         print(f"{step:>4}  {loss:>10.6f}  {yours:>10.6f}  {off:>10.1e}", flush=True)
     if worst <= SAME:
         print("the same losses, to rounding: AlexNet trains with your code.")
+        if step <= FEW:
+            print(f"({step} {'step is' if step == 1 else 'steps are'} too few for the loss to fall.)")
     else:
         print("the losses differ: `check` says why.")
     return worst <= SAME

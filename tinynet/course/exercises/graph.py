@@ -86,6 +86,15 @@ BY_LEVELS = """    order = [last]
                 order.append(p)
     return order[::-1]
 """
+AS_TAKEN = """    order, seen, stack = [], set(), [last]
+    while stack:
+        function = stack.pop()
+        if function not in seen:
+            seen.add(function)
+            order.append(function)
+            stack += parents(function)
+    return order[::-1]
+"""
 RECURSIVE = """    def visit(function):
         for p in parents(function):
             if p not in seen:
@@ -108,7 +117,7 @@ GRAPH = PythonExercise(
     in_float32=False,
     name="graph",
     week=1,
-    minutes=60,
+    minutes=75,
     file="backpropagation.py",
     page="docs/autograd.md",
     section="Step 4: the order of the walk, and why gradients add",
@@ -124,10 +133,13 @@ GRAPH = PythonExercise(
         "accumulate": [
             "# A leaf has its gradient in x.leaf.grad, an array or None, which others may hold: add to it in place.",
             "# Else x.function made it, as its output number x.output_index, one of len(x.function.outputs).",
+            "# cotangents[x.function] is a list with one place per output, None where nothing has arrived; it is not",
+            "# there at first.",
+            "# with _adding: around the += (threads); the checker does not ask for it.",
         ],
     },
     sizes=dict(leaves=2, operations=6, chain=0, by_hand=0),
-    smallest=dict(leaves=1, operations=1, chain=0),
+    smallest=dict(leaves=1, operations=1, chain=0, by_hand=0),
     others={
         "one operation": dict(operations=1),
         "one leaf": dict(leaves=1),
@@ -139,7 +151,14 @@ GRAPH = PythonExercise(
         {"x0": np.array([3.0]), "gradient": np.zeros(1)},
         {"how often each Function is in the list": [1, 1, 1], "dx0": [26]},
         dict(leaves=1, by_hand=1),
+        ("x0 = 3, a = x0 * 2, y = a * (a + 1): three Functions; the first has two users",),
     ),
+    sentences={
+        "how often each Function is in the list": "a Function is missing in the list, or is in it more than once",
+        "each comes after its inputs' Functions": "a Function comes in the list before one that made an input of it",
+        "the list's length": "the list is too long, or too short",
+        "the first leaf's .grad is the array that it was": "the first leaf's .grad is another array than before",
+    },
     simpler=(
         Simpler("a chain", dict(chain=1), "It goes wrong where a result has several users."),
         Simpler("one operation", dict(operations=1), "It goes wrong where a result has several users."),
@@ -157,6 +176,11 @@ GRAPH = PythonExercise(
             "a Function is listed as soon as it is met (then the list is reversed): one that two others use, at "
             "different distances from the end, comes too late.",
             {WALK: BY_LEVELS},
+        ),
+        Twin(
+            "a Function is listed as soon as it is taken from the stack (then the list is reversed): another user of "
+            "it may be listed later, and then comes before it.",
+            {WALK: AS_TAKEN},
         ),
         Twin(
             "a Function with two users is listed twice: remember which were seen.",

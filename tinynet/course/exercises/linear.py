@@ -25,13 +25,14 @@ def loops(arrays, sizes):
 
 
 DX, DW, DB = "matmul(rows(dy), w).reshape(x.shape)", "matmul(rows(dy).T, rows(x))", "pairwise_sum(rows(dy), (0,))"
+NO_BIAS = "b is None where the layer has no bias."
 FORWARD = "matmul(rows(x), w.T).reshape(*x.shape[:-1], len(w))"
 
 LINEAR = layer(
     lambda module, a, sizes: module.linear(a["x"], a["w"], a.get("b")),
     name="linear",
     week=3,
-    minutes=40,
+    minutes=45,
     file="ops/linear.py",
     page="docs/linear.md",
     section="Backward, step by step",
@@ -43,6 +44,7 @@ LINEAR = layer(
     },
     given={
         "Linear.backward": [
+            "# self.saved is a tuple of what forward gave to self.save.",
             "# One cotangent for each input: dx, dw and db, or dx and dw if there was no bias:",
             "# len(self.needs_input_grad) inputs. rows() makes a matrix of an x or dy of more axes.",
         ]
@@ -54,8 +56,12 @@ LINEAR = layer(
     loops=loops,
     axes={"y": "NK", "dx": "NC", "dw": "KC", "db": "K"},
     simpler=(
+        Simpler(
+            "x of two axes",
+            dict(D=1),
+            "rows() makes (N, C) of any x, for dw and db; dx must have x's own shape again: see \"Step 5\".",
+        ),
         Simpler("one row of x", dict(N=1), "Is a sum over the rows, the images of a batch, missing?"),
-        Simpler("x of two axes", dict(D=1), "rows() makes (N, C) of any x."),
     ),
     hand=Hand(
         {
@@ -68,6 +74,8 @@ LINEAR = layer(
     ),
     twins=(
         Twin("the bias is not added.", {"            y += b\n": "            pass\n"}, "The formula"),
+        Twin(NO_BIAS, {"if b is not None:\n            y += b\n": "y = y + b\n"}, "The formula"),
+        Twin(NO_BIAS, {"if b is not None:": "if True:"}, "The formula"),
         Twin("the bias is subtracted.", {"y += b\n": "y -= b\n"}, "The formula"),
         Twin(
             "y = x @ w: the matrix w is (K, C), so its transpose is needed.",

@@ -34,6 +34,7 @@ SOFTMAX = layer(
     page="docs/softmax_cross_entropy.md",
     section="Softmax, backward",
     holes=("probabilities", "Softmax.backward"),
+    given={"Softmax.backward": ["# self.saved is a tuple, even of one array: (y,) = self.saved"]},
     hide={"dx_j = sum_i dy_i * dy_i/dx_j = y_j * (dy_j - sum_i dy_i * y_i)": "dx_j = sum_i dy_i * dy_i/dx_j = ..."},
     sizes=dict(N=4, C=5, dim=1, scale=1),
     smallest=dict(N=1, C=1, scale=1),
