@@ -53,8 +53,14 @@ CASES = {
                    {"size": [0, 2.0, "2", None], "image": [TEXT, IMAGE[0]], "rng": [3, None, np.random]}),
     "RandomHorizontalFlip": (lambda p=0.5, image=IMAGE, rng=RNG: data.RandomHorizontalFlip(p)(image, rng),
                              {"p": [-0.1, 1.1, np.nan, "1", None], "image": [TEXT, IMAGE[0]], "rng": [3, None]}),
+    "RandomContrast": (lambda strength=0.5, image=IMAGE, rng=RNG: data.RandomContrast(strength)(image, rng),
+                       {"strength": [-0.1, 1.1, np.nan, "1", None], "image": [TEXT, IMAGE[0]], "rng": [3, None]}),
+    "RandomRotation": (lambda degrees=5, image=IMAGE, rng=RNG: data.RandomRotation(degrees)(image, rng),
+                       {"degrees": [-1, 181, np.nan, "1", None], "image": [TEXT, IMAGE[0]], "rng": [3, None]}),
     "Statistics.from_state_dict": (data.Statistics.from_state_dict, {"saved": [{}, {"mean": 0}]}),
     "TenCrop": (data.TenCrop, {"size": [0, 2.0, "2", None]}),
+    "augmentation": (lambda names="flips": data.augmentation(names, 2, to_chw),
+                     {"names": [NUMBER, NOTHING, "flip", "crops;flips"]}),
     "cifar10": (data.cifar10, {"root": [NUMBER, ""], "progress": ["no", 3]}),
     "decode": (lambda source="x", side=8, patch=None: data.decode(source, side, patch),
                {"source": [NUMBER, NOTHING, IMAGE], "side": [*SIDES[:-1]],
@@ -91,7 +97,7 @@ def test_a_wrong_argument_is_named(function):
 
 
 def test_every_public_function_is_tried():
-    without_arguments = {"cache_folder", "DataError", "ImageError"}
+    without_arguments = {"AUGMENTATIONS", "cache_folder", "DataError", "ImageError"}
     assert set(data.__all__) - without_arguments - {"Statistics", "check_name"} <= set(CASES)
     for images in ([3], ["ab"], [IMAGE[0]]):
         for function in (data.mean_image, data.PCAColor.fit):

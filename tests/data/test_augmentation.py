@@ -22,7 +22,7 @@ def test_names_choose_the_transforms(names, crop, transforms):
 
 
 def test_an_unknown_name_is_named():
-    with pytest.raises(ValueError, match=r"augmentation: names are crops, .*; got flip"):
+    with pytest.raises(data.DataError, match=r"augmentation: names must be some of crops, .*, got 'crops,flip'"):
         augmentation("crops,flip", 24, COLORS)
 
 

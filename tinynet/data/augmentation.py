@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from tinynet.data.arguments import check_generator, check_image, check_number
+from tinynet.data.arguments import check_generator, check_image, check_number, wrong
 from tinynet.data.transforms import CenterCrop, RandomCrop, RandomHorizontalFlip
 
 AUGMENTATIONS = ("crops", "rotation", "flips", "contrast", "colors")
@@ -12,11 +12,11 @@ AUGMENTATIONS = ("crops", "rotation", "flips", "contrast", "colors")
 def augmentation(names, size, colors):
     """(crop, transforms) for a loader. names: some of AUGMENTATIONS, separated by commas; colors: a PCAColor.
 
-    Without crops, every image is its (size, size) center. Raises ValueError for an unknown name.
+    Without crops, every image is its (size, size) center. Raises DataError.
     """
-    chosen = [name for name in names.split(",") if name]
-    if unknown := [name for name in chosen if name not in AUGMENTATIONS]:
-        raise ValueError(f"augmentation: names are {', '.join(AUGMENTATIONS)}; got {', '.join(unknown)}")
+    chosen = [name for name in names.split(",") if name] if isinstance(names, str) else [None]
+    if not set(chosen) <= set(AUGMENTATIONS):
+        raise wrong("augmentation", "names", f"some of {', '.join(AUGMENTATIONS)}, separated by commas", names)
     parts = {"rotation": RandomRotation(15), "flips": RandomHorizontalFlip(), "contrast": RandomContrast(0.3),
              "colors": colors}  # fmt: skip
     crop = RandomCrop(size) if "crops" in chosen else CenterCrop(size)
