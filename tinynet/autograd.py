@@ -162,8 +162,8 @@ class Function:
             self.saved = ()
         if modes.detecting or modes.recorder:
             self.called_at = anomaly.line_of_call()
-        if modes.recorder:
-            modes.recorder.ran(self, inputs, results)
+            if modes.recorder:
+                modes.recorder.ran(self, inputs, results)
         return results[0] if single else tuple(results)
 
     def save(self, *arrays):

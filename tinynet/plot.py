@@ -154,7 +154,7 @@ def _draw_box(axes, x, y, width, height, box, d):
     axes.add_patch(Rectangle((x, y), width, height, facecolor="white", edgecolor=DEVICES[d % len(DEVICES)], lw=1.3))
     first, *rest = [step for step in box if step.computes] or box
     shape, last = (" × ".join(map(str, step.shapes[d])) for step in (first, box[-1]))
-    below = ", ".join(step.name.rstrip("0123456789") for step in rest) + (f": {last}" if last != shape else "")
+    below = ", ".join(step.name.rstrip("_0123456789") for step in rest) + (f": {last}" if last != shape else "")
     upper = y + height * (0.3 if rest else 0.5)
     name = first.name if first.computes else "all"
     axes.text(x + 0.1, upper, name, weight="bold", va="center", fontsize=9, color=INK)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinynet
+from tinynet import explain
 from tinynet import functional as F
 from tinynet.models import RECIPES, VARIANTS, AlexNet
 from tinynet.models.alexnet import figure_2, sizes, walk
@@ -55,6 +56,12 @@ def test_the_sixth_convolution_lies_over_the_last_pooling_layer():
     (conv,) = [(C, positions) for layer, C, positions in walk(varied(figure_2(1000), "sixth-conv"), 224)
                if layer.name == "conv5_2"]  # fmt: skip
     assert conv == (256, 36)
+
+
+def test_its_exchange_is_called_as_the_others_are():
+    model = AlexNet(8, ["cpu"] * 4, width=0.25, image_size=67, recipe=RECIPES["he"], variant="sixth-conv")
+    assert "all_gather5_2" in dict(model.layers)
+    assert explain.layer_table(model).count(" all_gather: ") == 7  # conv2 to conv5_2, fc6, fc7
 
 
 @pytest.mark.parametrize("variant, parameters", [

@@ -18,7 +18,7 @@ def augmentation(names, size, colors):
     if not set(chosen) <= set(AUGMENTATIONS):
         raise wrong("augmentation", "names", f"some of {', '.join(AUGMENTATIONS)}, separated by commas", names)
     parts = {"rotation": RandomRotation(15), "flips": RandomHorizontalFlip(), "contrast": RandomContrast(0.3),
-             "colors": colors}  # fmt: skip
+             "colors": colors}  # colors last: its noise is in gray levels, which contrast would scale
     crop = RandomCrop(size) if "crops" in chosen else CenterCrop(size)
     return crop, [part for name, part in parts.items() if name in chosen]
 
@@ -30,7 +30,7 @@ class RandomRotation:
         check_number("RandomRotation", "degrees", degrees, 0, 180)
         self.degrees = degrees
 
-    def __call__(self, image, rng):
+    def __call__(self, image, rng):  # image: (H, W, 3)
         check_image("RandomRotation", image)
         check_generator("RandomRotation", rng)
         angle = float(rng.uniform(-self.degrees, self.degrees))
@@ -40,7 +40,7 @@ class RandomRotation:
             )
             for channel in image.transpose(2, 0, 1)
         ]
-        return np.stack([np.asarray(channel) for channel in turned], axis=2)  # float32
+        return np.stack([np.asarray(channel) for channel in turned], axis=2)  # (H, W, 3), float32
 
 
 class RandomContrast:
@@ -50,7 +50,7 @@ class RandomContrast:
         check_number("RandomContrast", "strength", strength, 0, 1)
         self.strength = strength
 
-    def __call__(self, image, rng):
+    def __call__(self, image, rng):  # image: (H, W, 3)
         check_image("RandomContrast", image)
         check_generator("RandomContrast", rng)
         factor = np.float32(rng.uniform(1 - self.strength, 1 + self.strength))

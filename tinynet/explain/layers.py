@@ -73,4 +73,4 @@ def crossing(step):
     unit, name = (1e6, "MB") if max(step.sends.values()) >= 1e5 else (1e3, "kB")
     amounts = " or ".join(f"{size / unit:.2f}" for size in sorted(set(step.sends.values())))
     both = all((j, i) in step.sends for i, j in step.sends)
-    return f"{step.name.rstrip('0123456789')}: {amounts} {name} {'each way' if both else 'one way'}"
+    return f"{step.name.rstrip('_0123456789')}: {amounts} {name} {'each way' if both else 'one way'}"

@@ -24,7 +24,6 @@ Images of 224 x 224 give conv1 55 x 55 output positions. The 2012 code found the
 The file has two halves: figure_2 is the network, place_on_devices puts it on devices.
 """
 
-import re
 from typing import NamedTuple
 
 from tinynet import nn
@@ -44,9 +43,9 @@ from tinynet.windows import output_size
 
 
 class Layer(NamedTuple):
-    """name: its kind and a number. K: outputs, of a layer with weights. kernel, stride, padding: of its window.
+    """name: its kind and a number, as in conv5 or conv5_2. K: outputs, of a layer with weights.
 
-    grouped: it sees the channels of its own group only, and not all.
+    kernel, stride, padding: of its window. grouped: it sees the channels of its own group only, and not all.
     """
 
     name: str
@@ -58,7 +57,7 @@ class Layer(NamedTuple):
 
     @property
     def kind(self):
-        return re.match(r"[a-z_]*[a-z]", self.name)[0]
+        return self.name.rstrip("_0123456789")
 
     @property
     def number(self):

@@ -21,7 +21,6 @@ from tinynet.training.run_folder import report_skipped, run_info
 
 __all__ = [
     "Checkpoint", "CheckpointError", "Interrupts", "Progress", "RunOptions", "begin", "check_images",
-    "check_ranks_agree",
-    "check_sizes", "evaluate", "load", "option", "parse", "report_skipped", "result_lines", "resumed_options",
-    "run_info", "set_up_process", "with_batch_size_hint",
+    "check_ranks_agree", "check_sizes", "evaluate", "load", "option", "parse", "report_skipped", "result_lines",
+    "resumed_options", "run_info", "set_up_process", "with_batch_size_hint",
 ]
