@@ -1,5 +1,6 @@
 """Figure 2 with one thing changed: what each variant changes, and that columns on two devices still agree with one."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -73,9 +74,13 @@ def test_parameters_are_counted(variant, parameters):
     assert sum(map(math.prod, shapes.values())) == parameters
 
 
+# With the paper's alpha, LRN's neighbors hardly count.
+STRONG_LRN = dataclasses.replace(RECIPES["he"], lrn=RECIPES["he"].lrn | dict(alpha=50.0))
+
+
 def logits(variant, devices, x):
     tinynet.manual_seed(0)
-    model = AlexNet(10, devices, width=0.1, image_size=67, recipe=RECIPES["he"], dropout=0, variant=variant)
+    model = AlexNet(10, devices, width=0.1, image_size=67, recipe=STRONG_LRN, dropout=0, variant=variant)
     out = model(tinynet.tensor(x))
     F.cross_entropy(out, np.arange(len(x))).backward()
     assert {name: len(parts) for name, parts in model.named_arrays()}.keys() == sizes(10, variant=variant)[0].keys()
@@ -89,6 +94,13 @@ def test_two_devices_agree_with_one(variant, rng):
     np.testing.assert_allclose(one[0], two[0], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(one[1][: len(two[1])], two[1], rtol=1e-3, atol=1e-6)
     assert not np.allclose(one[0], plain[0], rtol=1e-3)
+
+
+def test_lrn_of_the_one_device_net_has_no_groups():
+    for devices in (["cpu"], ["cpu", "cpu"]):
+        layers = dict(AlexNet(10, devices, width=0.1, image_size=67, variant="one-device").layers)
+        assert {part.groups for part in layers["lrn1"].parts} == {1}
+    assert {part.groups for part in dict(AlexNet(10, width=0.1, image_size=67).layers)["lrn1"].parts} == {2}
 
 
 def test_an_unknown_variant_is_named():

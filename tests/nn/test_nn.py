@@ -151,6 +151,7 @@ def test_repr():
     conv = "Conv2d(3, 4, kernel_size=(3, 2), stride=1, padding=0, dilation=1, groups=1, bias=True)"
     expected = f"Sequential(\n  (0): {conv}\n  (1): Sequential(\n    (0): ReLU()\n  )\n)"
     assert repr(nn.Sequential(nn.Conv2d(3, 4, (3, 2), groups=1), nn.Sequential(nn.ReLU()))) == expected
+    assert repr(nn.Sequential(nn.ReLU(), nn.ReLU())) == "Sequential(\n  (0): ReLU()\n  (1): ReLU()\n)"
     alike = nn.ModuleList([nn.ReLU(), nn.ReLU(), nn.Sequential(nn.Tanh()), nn.Sequential(nn.Tanh()), nn.ReLU()])
     assert repr(alike) == """\
 ModuleList(

@@ -195,7 +195,7 @@ class Module:
         lines = []
         for text, group in itertools.groupby(inside, key=lambda member: repr(member[1])):
             names = [name for name, _ in group]
-            alike = len(names) > 1 and isinstance(self, ModuleList)  # as PyTorch: (0-2): 3 x ReLU()
+            alike = len(names) > 1 and type(self) is ModuleList  # PyTorch's: (0-2): 3 x ReLU()
             each = [f"({names[0]}-{names[-1]}): {len(names)} x {text}"] if alike else [f"({n}): {text}" for n in names]
             lines += [line.replace("\n", "\n  ") for line in each]
         return "\n  ".join([f"{type(self).__name__}(", *lines]) + "\n)"
