@@ -103,6 +103,13 @@ def test_lrn_of_the_one_device_net_has_no_groups():
     assert {part.groups for part in dict(AlexNet(10, width=0.1, image_size=67).layers)["lrn1"].parts} == {2}
 
 
+@pytest.mark.parametrize("names", ["tanh,sigmoid", "leaky-relu,tanh", "no-conv5,sixth-conv", "one-device,one-device"])
+def test_variants_that_contradict_each_other(names):
+    first, second = names.split(",")
+    with pytest.raises(ValueError, match=f"AlexNet: the variant {second} cannot follow {first}"):
+        sizes(10, variant=names)
+
+
 def test_an_unknown_variant_is_named():
     with pytest.raises(ValueError, match=r"AlexNet: variants are tanh, .*; got gelu"):
         AlexNet(10, width=0.1, image_size=67, variant="tanh,gelu")

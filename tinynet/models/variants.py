@@ -11,7 +11,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "leaky_r
 
 
 def activation(kind):
-    return lambda layers: [layer._replace(name=layer.name.replace("relu", kind)) for layer in layers]
+    return lambda layers: [x._replace(name=f"{kind}{x.number}") if x.kind == "relu" else x for x in layers]
 
 
 def without(*names):
@@ -34,6 +34,8 @@ def with_each(names, **change):
 def with_sixth_convolution(layers):
     """One more convolution after the last pooling layer, as in the networks that the paper's table 2 marks with *."""
     names = [layer.name for layer in layers]
+    if "conv5" not in names:
+        return layers
     conv5, end = names.index("conv5"), names.index("flatten5")
     more = [layer._replace(name=f"{layer.kind}5_2") for layer in layers[conv5 : conv5 + 2]]  # and its activation
     return [*layers[:end], *more, *layers[end:]]
@@ -64,9 +66,15 @@ VARIANTS = {
 
 
 def varied(layers, names):
-    """The layers, changed by the variants in `names`, separated by commas; "" changes nothing. Raises ValueError."""
-    for name in filter(None, names.split(",")):
+    """The layers, changed by the variants in `names`, separated by commas; "" changes nothing.
+
+    Raises ValueError for an unknown name, one that comes twice, and one that changes nothing after those before it.
+    """
+    chosen = [name for name in names.split(",") if name]
+    for i, name in enumerate(chosen):
         if name not in VARIANTS:
             raise ValueError(f"AlexNet: variants are {', '.join(VARIANTS)}; got {name}")
-        layers = VARIANTS[name](layers)
+        before, layers = layers, VARIANTS[name](layers)
+        if layers == before or name in chosen[:i]:
+            raise ValueError(f"AlexNet: the variant {name} cannot follow {', '.join(chosen[:i])}")
     return layers
