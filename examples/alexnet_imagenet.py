@@ -83,7 +83,7 @@ def make_loaders(options, ranks, train, val, side, saved, device):
         statistics = data.Statistics.from_state_dict(saved.state_dict("statistics"))
     else:
         statistics = data.fit_statistics(train, side, options.seed, progress=ranks.rank == 0)
-    crop, transforms = data.augmentation(options.augment, size, statistics.colors)
+    crop, augment = data.augmentation(options.augment, size, statistics.colors)
     normalize = [data.Normalize(statistics.mean, recipe.pixel_std), data.to_chw]
 
     def load(images, *transforms, crops=1, **more):
@@ -92,7 +92,7 @@ def make_loaders(options, ranks, train, val, side, saved, device):
                                side=side, strict=options.strict, empty=prefetcher.empty, **more)
 
     return SimpleNamespace(
-        train=load(train, *transforms, crop=crop, shuffle=True),
+        train=load(train, *augment, crop=crop, shuffle=True),
         val={"center crop": load(val, crop=data.CenterCrop(size)), "ten-crop": load(val, data.TenCrop(size), crops=10)},
         plain=data.Compose([data.CenterCrop(size), *normalize]), statistics=statistics, prefetcher=prefetcher,
     )
