@@ -1,0 +1,136 @@
+"""One training run: a Setting, a data set and a folder, which has a result.json in the end.
+
+The loop is the one of examples/alexnet_imagenet.py, for one process and one device. After each epoch there is a
+checkpoint, so a run that was stopped goes on where it was.
+"""
+
+import json
+import time
+
+import numpy as np
+
+import tinynet
+from tinynet import data, optim
+from tinynet import functional as F
+from tinynet.errors import RunError
+from tinynet.experiments.images import Images
+from tinynet.experiments.networks import LAST, make_network, recipe_of, take_weights
+from tinynet.files import replacing
+from tinynet.metrics import topk_correct
+from tinynet.training import Checkpoint, load
+
+
+class History:
+    """What a run notes: a row for each epoch, and the loss of each step."""
+
+    def __init__(self):
+        self.epochs, self.losses = [], []
+
+    def state_dict(self):
+        return {"epochs": self.epochs, "losses": self.losses}
+
+    def load_state_dict(self, state):
+        self.epochs, self.losses = list(state["epochs"]), list(state["losses"])
+
+
+def fit(folder, name, tiny, setting, after_epoch):
+    """Train, unless folder/result.json is there. name: of the data. folder: of this run; others are beside it."""
+    if (folder / "result.json").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    images = Images(setting, name, tiny)
+    loader, validate = images.to_train(), images.to_validate()
+    model, history = make_network(setting, len(images.train.classes)), History()
+    if setting.start:
+        start = folder.parent / setting.start.key(images.digest) / "checkpoint.safetensors"
+        take_weights(model, load(start).arrays["model"], LAST[setting.network])
+    optimizer, schedule = make_optimizer(setting, model)
+    checkpoint = Checkpoint(folder / "checkpoint.safetensors", model=model, optimizer=optimizer, schedule=schedule,
+                            loader=loader, history=history)
+    if checkpoint.path.exists():
+        load(checkpoint.path).restore(**checkpoint.parts)
+    while loader.epoch < setting.epochs and not reached(setting, history):
+        start = time.perf_counter()
+        row = train_epoch(model, loader, optimizer, history.losses)
+        row |= {f"val_{key}": value for key, value in test(model, validate).items()}
+        history.epochs.append(row | {"seconds": time.perf_counter() - start})
+        schedule.step(row["val_error"])
+        checkpoint.save()
+        after_epoch()
+    result = history.state_dict() | {f"trained_{key}": value for key, value in test(model, images.trained()).items()}
+    Checkpoint(checkpoint.path, model=model, statistics=images.statistics).save(classes=images.train.classes)
+    with replacing(folder / "result.json") as unfinished:
+        unfinished.write_text(json.dumps(result), encoding="utf-8")
+
+
+def restored(folder, name, tiny, setting):
+    """(the trained network of a run, its Images)"""
+    saved = load(folder / "checkpoint.safetensors")
+    statistics = data.Statistics.from_state_dict(saved.state_dict("statistics"))
+    images = Images(setting, name, tiny, statistics)
+    model = make_network(setting, len(images.train.classes))
+    saved.restore(model=model)
+    return model, images
+
+
+def reached(setting, history):
+    return bool(history.epochs) and history.epochs[-1]["error"] < setting.until
+
+
+def make_optimizer(setting, model):
+    """(optimizer, schedule) for the layers that are not frozen."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.partition(".")[0] not in setting.frozen
+    groups = recipe_of(setting).parameter_groups(model, setting.lr, setting.weight_decay)
+    for group in groups:
+        group["params"] = [parameter for parameter in group["params"] if parameter.requires_grad]
+    optimizer = optim.PaperSGD(groups, setting.lr, momentum=0.9)
+    if setting.schedule == "plateau":
+        return optimizer, optim.ReduceLROnPlateau(optimizer, factor=0.1, patience=4)
+    if setting.schedule == "constant":
+        return optimizer, optim.StepLR(optimizer, setting.epochs + 1)
+    return optimizer, optim.CosineAnnealingLR(optimizer, setting.epochs)
+
+
+def train_epoch(model, loader, optimizer, losses):
+    """{"loss", "error"}: means over an epoch, while the network learns. Each step's loss goes to `losses`."""
+    model.train()
+    total, wrong, count = 0.0, 0, 0
+    for images, labels in loader:
+        logits = model(tinynet.tensor(images))
+        loss = F.cross_entropy(logits, labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        if not np.isfinite(losses[-1]):
+            raise RunError(f"the loss is {losses[-1]} after {len(losses)} steps: a lower rate is needed", 1)
+        total += losses[-1] * len(labels)
+        wrong += int((~topk_correct(logits.numpy(), labels, 1)).sum())
+        count += len(labels)
+    return {"loss": total / count, "error": wrong / count}
+
+
+@tinynet.no_grad()
+def scores(model, loader):
+    """(scores (N, classes), labels (N,)): probabilities, averaged over the crops of an image if there are several."""
+    model.eval()
+    loader.load_state_dict({"epoch": 0, "position": 0})
+    found, known = [], []
+    for images, labels in loader:
+        crops = images.shape[1] if images.ndim == 5 else 1
+        logits = model(tinynet.tensor(images.reshape(-1, *images.shape[-3:])))
+        found.append(F.softmax(logits, dim=1).numpy().reshape(len(labels), crops, -1).mean(1))
+        known.append(labels)
+    return np.concatenate(found), np.concatenate(known)
+
+
+def test(model, loader):
+    """{"loss", "error", "top5"}: of the network as it is used, without dropout; the last is the error among five."""
+    return errors(*scores(model, loader))
+
+
+def errors(found, labels):
+    right = np.maximum(found[np.arange(len(labels)), labels], 1e-30)
+    top1, top5 = (1 - float(topk_correct(found, labels, k).mean()) for k in (1, 5))
+    return {"loss": float(-np.log(right).mean()), "error": top1, "top5": top5}

@@ -1,0 +1,152 @@
+"""Many runs, in one process per core; what is done is not done again, whichever experiment asked for it."""
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from tinynet import backend
+from tinynet.errors import RunError
+from tinynet.experiments.fit import fit, restored, scores
+from tinynet.experiments.images import open_images
+from tinynet.experiments.page import Page
+from tinynet.experiments.setting import Setting
+
+
+class Run(NamedTuple):
+    """A finished run. result: {"epochs": rows, "losses": of each step, "trained_error", ...}."""
+
+    folder: Path
+    setting: Setting
+    result: dict
+
+    @property
+    def seconds(self):
+        return sum(row["seconds"] for row in self.result["epochs"])
+
+    def final(self, key):
+        """In percent if it is an error; of a row's key, the last epoch's."""
+        value = self.result[key] if key in self.result else self.result["epochs"][-1][key]
+        return value if key.endswith("loss") else 100 * value
+
+
+class Laboratory:
+    """name: of the data, as --data takes it. base: the Setting that experiments change. seeds: runs of each setting.
+
+    page: what an experiment writes goes there.
+    """
+
+    def __init__(self, name, base, seeds, folder, experiment, processes, tiny=False):
+        self.name, self.base, self.seeds, self.tiny = name, base, range(1, seeds + 1), tiny
+        self.runs_folder, self.processes = folder / "runs", processes
+        self.page = Page(folder, experiment)
+        self.seconds = 0.0  # of training, in all runs of this experiment
+        self.train_set, self.val_set = open_images(name, round(base.image_size * 256 / 224), tiny)
+        self.classes, self.digest = self.train_set.classes, self.train_set.digest()
+
+    def needs(self, classes):
+        """Raise RunError if the data set has fewer classes."""
+        if len(self.classes) < classes:
+            raise RunError(f"{self.page.name} needs at least {classes} classes; {self.name} has {len(self.classes)}")
+
+    def four_layers(self, **changes):
+        """What differs from the base in the network of figure 1, on images of 32 x 32 like CIFAR-10's."""
+        width = min(2 * self.base.width, 1.0)
+        return dict(network="four-layers", recipe="he", image_size=32, width=width, lr=0.003) | changes
+
+    def about(self):
+        base, kind = self.base, "drawn shapes" if self.name == "shapes" else Path(self.name).name
+        return (f"{kind}: {len(self.train_set):,} training and {len(self.val_set):,} validation images of "
+                f"{len(self.classes)} classes; {base.width:g} of the width, {base.image_size} x {base.image_size} "
+                f"pixels, {base.epochs} epochs, recipe {base.recipe}, seeds 1 to {len(self.seeds)}.")
+
+    def train(self, changes, seeds=None):
+        """{label: a Run for each seed}. changes: {label: what differs from the base}. start: a list of such Runs."""
+        seeds = range(1, seeds + 1) if seeds else self.seeds
+        settings = {label: [self.setting(seed, own) for seed in seeds] for label, own in changes.items()}
+        every = [setting for own in settings.values() for setting in own]
+        folders = [self.runs_folder / setting.key(self.digest) for setting in every]
+        missing = {folder: setting for folder, setting in zip(folders, every, strict=True)
+                   if not (folder / "result.json").exists()}
+        calls = [(fit, folder, self.name, self.tiny, setting) for folder, setting in missing.items()]
+        self.work(calls, sum(setting.epochs for setting in missing.values()), "epoch")
+        runs = iter([self.finished(folder, setting) for folder, setting in zip(folders, every, strict=True)])
+        return {label: [next(runs) for _ in own] for label, own in settings.items()}
+
+    def setting(self, seed, changes):
+        changes = dict(changes)
+        if "start" in changes:
+            changes["start"] = changes["start"][seed - 1].setting
+        return self.base.but(seed=seed, **changes)
+
+    def finished(self, folder, setting):
+        run = Run(folder, setting, json.loads((folder / "result.json").read_text(encoding="utf-8")))
+        self.seconds += run.seconds
+        return run
+
+    def scores(self, runs, crops=1):
+        """(a list of arrays (N, classes), labels (N,)): each run's probabilities for the validation images."""
+        paths = [run.folder / f"scores-{crops}.npz" for run in runs]
+        calls = [(save_scores, path, self.name, self.tiny, run.setting, crops)
+                 for path, run in zip(paths, runs, strict=True) if not path.exists()]
+        self.work(calls, len(calls), "network")
+        found = [np.load(path) for path in paths]
+        return [one["scores"] for one in found], found[0]["labels"]
+
+    def work(self, calls, total, unit):
+        """Do the calls (function, *arguments) in processes, with a bar. An error in one of them ends all."""
+        if not calls:
+            return
+        context = multiprocessing.get_context("spawn")
+        done = context.SimpleQueue()
+        pool = ProcessPoolExecutor(min(self.processes, len(calls)), context, initializer=begin, initargs=(done,))
+        with tqdm(total=total, desc=self.page.name, unit=unit, leave=False) as bar:
+            listener = threading.Thread(target=lambda: [bar.update() for _ in iter(done.get, None)], daemon=True)
+            listener.start()
+            try:
+                for future in [pool.submit(carry_out, *call) for call in calls]:
+                    future.result()
+            except BaseException:
+                for process in list(pool._processes.values()):  # a Future cannot be stopped; its checkpoint stays
+                    process.terminate()
+                raise
+            finally:
+                pool.shutdown(cancel_futures=True)
+                done.put(None)
+                listener.join()
+
+
+_done = None  # in a process of the pool: where it says that an epoch is over
+
+
+def begin(done):
+    global _done
+    _done = done
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends the others
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    backend.set_num_threads(1)
+    backend.keep_freed_memory()
+
+
+def end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def carry_out(function, *arguments):
+    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is reported by name
+        function(*arguments, lambda: _done.put(1))
+
+
+def save_scores(path, name, tiny, setting, crops, after):
+    model, images = restored(path.parent, name, tiny, setting)
+    found, labels = scores(model, images.to_validate(crops))
+    np.savez(path, scores=found, labels=labels)
+    after()
