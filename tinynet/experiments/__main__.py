@@ -10,6 +10,7 @@ from tinynet import backend
 from tinynet.errors import RunError
 from tinynet.experiments.laboratory import Laboratory
 from tinynet.experiments.setting import FULL, SMALL, TINY
+from tinynet.experiments.workers import Workers
 
 NAMES = ("relu-vs-tanh", "lrn", "overlap", "dropout", "augmentation", "columns", "depth", "decay", "specialize",
          "initialization", "batch-size", "ensemble", "pretrain", "features", "finetune")
@@ -22,8 +23,9 @@ def main(arguments=None):
         if args.list or not args.name:
             print(*(f"{name:15} {module(name).CLAIM}" for name in NAMES), sep="\n")
             return 0
-        for name in NAMES if args.name == "all" else [args.name]:
-            perform(name, args)
+        with Workers(args.processes) as workers:
+            for name in NAMES if args.name == "all" else [args.name]:
+                perform(name, args, workers)
         return 0
     except BrokenPipeError:  # `--list | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,11 +81,11 @@ def module(name):
     return importlib.import_module(f"tinynet.experiments.{name.replace('-', '_')}")
 
 
-def perform(name, args):
+def perform(name, args, workers):
     experiment, base = module(name), FULL if args.full else TINY if args.tiny else SMALL
     if args.epochs:
         base = base.but(epochs=args.epochs)
-    lab = Laboratory(args.data, base, args.seeds, args.out, name, args.processes, args.tiny)
+    lab = Laboratory(args.data, base, args.seeds, args.out, name, workers, args.tiny)
     lab.page.text(f"# {name}: {experiment.CLAIM}")
     experiment.run(lab)
     lab.page.text(f"{lab.about()} {lab.seconds / 60:.1f} minutes of training on one core.")

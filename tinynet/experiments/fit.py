@@ -43,7 +43,8 @@ def fit(folder, name, tiny, setting, after_epoch):
     model, history = make_network(setting, len(images.train.classes)), History()
     if setting.start:
         start = folder.parent / setting.start.key(images.digest) / "checkpoint.safetensors"
-        take_weights(model, load(start).arrays["model"], LAST[setting.network])
+        other_classes = setting.classes != setting.start.classes
+        take_weights(model, load(start).arrays["model"], LAST[setting.network] if other_classes else None)
     optimizer, schedule = make_optimizer(setting, model)
     checkpoint = Checkpoint(folder / "checkpoint.safetensors", model=model, optimizer=optimizer, schedule=schedule,
                             loader=loader, history=history)

@@ -1,18 +1,12 @@
-"""Many runs, in one process per core; what is done is not done again, whichever experiment asked for it."""
+"""What an experiment is given: runs of settings, for each seed. A run that is done is not done again, whichever
+experiment asked for it."""
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from tinynet import backend
 from tinynet.errors import RunError
 from tinynet.experiments.fit import fit, restored, scores
 from tinynet.experiments.images import open_images
@@ -43,9 +37,9 @@ class Laboratory:
     page: what an experiment writes goes there.
     """
 
-    def __init__(self, name, base, seeds, folder, experiment, processes, tiny=False):
+    def __init__(self, name, base, seeds, folder, experiment, workers, tiny=False):
         self.name, self.base, self.seeds, self.tiny = name, base, range(1, seeds + 1), tiny
-        self.runs_folder, self.processes = folder / "runs", processes
+        self.runs_folder, self.workers = folder / "runs", workers
         self.page = Page(folder, experiment)
         self.seconds = 0.0  # of training, in all runs of this experiment
         self.train_set, self.val_set = open_images(name, round(base.image_size * 256 / 224), tiny)
@@ -101,48 +95,9 @@ class Laboratory:
         return [one["scores"] for one in found], found[0]["labels"]
 
     def work(self, calls, total, unit):
-        """Do the calls (function, *arguments) in processes, with a bar. An error in one of them ends all."""
-        if not calls:
-            return
-        context = multiprocessing.get_context("spawn")
-        done = context.SimpleQueue()
-        pool = ProcessPoolExecutor(min(self.processes, len(calls)), context, initializer=begin, initargs=(done,))
-        with tqdm(total=total, desc=self.page.name, unit=unit, leave=False) as bar:
-            listener = threading.Thread(target=lambda: [bar.update() for _ in iter(done.get, None)], daemon=True)
-            listener.start()
-            try:
-                for future in [pool.submit(carry_out, *call) for call in calls]:
-                    future.result()
-            except BaseException:
-                for process in list(pool._processes.values()):  # a Future cannot be stopped; its checkpoint stays
-                    process.terminate()
-                raise
-            finally:
-                pool.shutdown(cancel_futures=True)
-                done.put(None)
-                listener.join()
-
-
-_done = None  # in a process of the pool: where it says that an epoch is over
-
-
-def begin(done):
-    global _done
-    _done = done
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends the others
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    backend.set_num_threads(1)
-    backend.keep_freed_memory()
-
-
-def end_with_parent():
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def carry_out(function, *arguments):
-    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite is reported by name
-        function(*arguments, lambda: _done.put(1))
+        """Do the calls (function, *arguments) in processes, with a bar."""
+        if calls:
+            self.workers.work(calls, total, self.page.name, unit)
 
 
 def save_scores(path, name, tiny, setting, crops, after):

@@ -58,9 +58,7 @@ def recipe_of(setting):
     return FOUR_LAYERS if setting.network == "four-layers" else RECIPES[setting.recipe]
 
 
-def take_weights(model, weights, last):
-    """Begin with these weights ({name: array}), but leave the layer `last` as it is, if it has other classes."""
+def take_weights(model, weights, but=None):
+    """Begin with these weights ({name: array}), but leave the layer named `but` as it is."""
     own = model.state_dict()
-    if own[f"{last}.bias"].shape != weights[f"{last}.bias"].shape:
-        weights = {name: own[name] if name.startswith(f"{last}.") else array for name, array in weights.items()}
-    model.load_state_dict(weights)
+    model.load_state_dict({name: own[name] if name.startswith(f"{but}.") else array for name, array in weights.items()})

@@ -11,8 +11,8 @@ from tinynet import __version__
 class Setting:
     """network: alexnet or four-layers. classes: the numbers of those used, from first to before the last; () for all.
     per_class: at most so many training images of each; 0 for all. until: training ends when the training error of an
-    epoch is below this share. start: the run whose weights this one begins with; a layer whose shape differs (the
-    last one, for other classes) begins anew. frozen: layers whose weights stay as they are.
+    epoch is below this share. start: the run whose weights this one begins with; the last layer begins anew for other
+    classes. frozen: layers whose weights stay as they are.
 
     The other fields are the options of examples/alexnet_imagenet.py. schedule: cosine, plateau or constant.
     """
@@ -50,4 +50,4 @@ SMALL = Setting()
 # The paper's own (section 5)
 FULL = Setting(recipe="paper", width=1.0, image_size=224, epochs=90, batch_size=128, schedule="plateau")
 # To see that a command works
-TINY = Setting(width=1 / 16, image_size=63, epochs=2, batch_size=8)
+TINY = Setting(width=1 / 16, image_size=63, epochs=1, batch_size=8)
