@@ -7,10 +7,9 @@ out of five, all ten choices are tested.
 from itertools import combinations
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from tinynet.experiments.fit import errors
-from tinynet.experiments.page import COLORS, label_axes, spread
+from tinynet.experiments.page import COLORS, one_plot, spread
 
 CLAIM = "five networks, averaged, have a top-1 error 2.6 and a top-5 error 1.8 points below one's (6, table 2)"
 
@@ -29,10 +28,8 @@ def run(lab):
         five = 100 * np.mean([error[key] for error in tested[5]])
         gains = [100 * error[key] - five for error in tested[1]]
         lab.page.text(f"- {what} error, one network less five averaged: {spread(gains)} points; the paper: {paper}.")
-    figure = Figure(figsize=(5, 3.6), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = one_plot("networks averaged", "validation error, %")
     for x, own in tested.items():
         axes.plot([x] * len(own), [100 * error["error"] for error in own], ".", color=COLORS[0])
     axes.plot(list(tested), [100 * np.mean([e["error"] for e in own]) for own in tested.values()], color=COLORS[1])
-    label_axes(axes, "networks averaged", "validation error, %")
     lab.page.save(figure)

@@ -5,11 +5,10 @@ classifier is ridge regression on the classes' indicators; its strength is chose
 """
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from tinynet import explain
 from tinynet.experiments.fit import restored
-from tinynet.experiments.page import COLORS, label_axes, spread
+from tinynet.experiments.page import COLORS, one_plot, spread
 
 CLAIM = "images whose fc7 outputs are near are alike, though their pixels are not near (6.1, figure 4)"
 NEAREST, MOST = 6, 3000
@@ -28,15 +27,12 @@ def run(lab):
                     for kind in shares])
     nearest = [[100 * share[NEAREST - 1] for share in shares[kind]] for kind in shares]
     lab.page.compare("right among the nearest, fc7 less pixels", *nearest, " points", "positive")
-    both = errors["pixels"], errors["fc7"]
-    lab.page.compare("linear classifier's error, pixels less fc7", *both, " points", "positive")
-    figure = Figure(figsize=(5, 3.6), layout="constrained")
-    axes = figure.subplots()
+    lab.page.compare("classifier's error, pixels less fc7", errors["pixels"], errors["fc7"], " points", "positive")
+    figure, axes = one_plot("nearest training images", "of the same class, %")
     for color, (kind, own) in zip(COLORS, shares.items(), strict=False):
         axes.plot(np.arange(1, len(own[0]) + 1), 100 * np.mean(own, axis=0), color=color, label=kind)
     axes.axhline(100 / len(lab.classes), color=COLORS[6], ls=":", label="chance")
     axes.legend(frameon=False, fontsize=8)
-    label_axes(axes, "nearest training images", "of the same class, %")
     lab.page.save(figure)
 
 
@@ -48,16 +44,12 @@ def save_features(path, name, tiny, setting, after):
         return plain.transform(plain.crop(image))
 
     for split, part in (("train", images.train), ("val", images.val)):
-        pixels = [transform(part.image(int(i), images.side)) for i in spaced(part)]
+        chosen, found[f"{split}-fc7"] = explain.features(model, part, transform, images.side, MOST)
+        pixels = [transform(part.image(i, images.side)) for i in chosen]
         found[f"{split}-pixels"] = np.array(pixels).reshape(len(pixels), -1)
-        found[f"{split}-labels"] = part.labels[spaced(part)]
-        found[f"{split}-fc7"] = explain.features(model, part, transform, images.side, MOST)[1]
+        found[f"{split}-labels"] = part.labels[chosen]
     np.savez(path, **found)
     after()
-
-
-def spaced(part):
-    return np.linspace(0, len(part) - 1, min(MOST, len(part))).astype(int)
 
 
 def retrieval(found, kind):
@@ -80,6 +72,5 @@ def classify(found, kind):
         weights = np.linalg.solve(kernel + strength * np.trace(kernel) / len(train) * np.eye(len(train)), y[train])
         return float(((((x_test - mean) @ (x[train] - mean).T) @ weights).argmax(1) != labels).mean())
 
-    strengths = [0.01, 0.1, 1.0, 10.0]
-    best = min(strengths, key=lambda s: error(rest, x[fifth], found["train-labels"][fifth], s))
+    best = min([0.01, 0.1, 1.0, 10.0], key=lambda s: error(rest, x[fifth], found["train-labels"][fifth], s))
     return error(order, found[f"val-{kind}"], found["val-labels"], best)

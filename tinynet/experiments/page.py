@@ -81,6 +81,13 @@ class Page:
         print(f"in {self.folder}: {self.name}.md, {self.name}.png", flush=True)
 
 
+def one_plot(x, y):
+    """(figure, its axes), labeled."""
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    label_axes(axes := figure.subplots(), x, y)
+    return figure, axes
+
+
 def label_axes(axes, x, y):
     axes.set(xlabel=x, ylabel=y)
     axes.spines[["top", "right"]].set_visible(False)

@@ -55,6 +55,7 @@ def _begin(done):
     _done = done
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the others
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    tqdm.set_lock(threading.RLock())  # its own is one between processes, which leaves a trace when this one is ended
     backend.set_num_threads(1)
     backend.keep_freed_memory()
 
