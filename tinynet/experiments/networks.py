@@ -7,10 +7,15 @@ from tinynet import functional as F
 from tinynet import nn
 from tinynet.errors import RunError
 from tinynet.models import RECIPES, AlexNet
+from tinynet.models.recipes import PHOTO_STD
 
 LAST = {"alexnet": "fc8", "four-layers": "fc4"}
 # He's rule in conv1, too: its windows are small here, and its inputs have unit deviation. Small first logits
 FOUR_LAYERS = replace(RECIPES["he"], weight_std={"fc4": 0.01})
+
+# cuda-convnet's, for pixels of 0 to 255. Ours are divided by PHOTO_STD, so activations are smaller by that, and their
+# squares by its square: with alpha = 5e-5 the layer would only multiply by a constant.
+LRN = dict(size=3, alpha=5e-5 * PHOTO_STD**2, beta=0.75, k=1.0)
 
 
 class FourLayers(nn.Module):
@@ -28,7 +33,7 @@ class FourLayers(nn.Module):
         self.conv1, self.conv2 = nn.Conv2d(3, K1, 5, padding=2), nn.Conv2d(K1, K2, 5, padding=2)
         self.conv3 = nn.Conv2d(K2, K3, 5, padding=2)
         self.activation, self.pool = activation(), nn.MaxPool2d(3, 2, 1)
-        self.norm = nn.LocalResponseNorm(3, alpha=5e-5, beta=0.75, k=1.0) if lrn else nn.Identity()
+        self.norm = nn.LocalResponseNorm(**LRN) if lrn else nn.Identity()
         side = (((image_size + 1) // 2 + 1) // 2 + 1) // 2  # after three poolings
         self.fc4 = nn.Linear(K3 * side * side, classes)
         shapes = {name: parameter.shape for name, parameter in self.named_parameters()}
