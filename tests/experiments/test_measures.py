@@ -10,7 +10,7 @@ from tinynet.experiments.batch_size import noise
 from tinynet.experiments.images import Part
 from tinynet.experiments.laboratory import Run
 from tinynet.experiments.networks import FourLayers
-from tinynet.experiments.page import epochs_to, first_epoch, spread, verdict
+from tinynet.experiments.page import epochs_to, spread, times_as_long, verdict
 
 
 @pytest.mark.parametrize("differences, paper, words", [
@@ -46,7 +46,8 @@ def test_epochs_to_an_error():
     assert epochs_to(run([0.5, 0.25]), 0.25) == pytest.approx(1.5)
     assert epochs_to(run([0.5, 0.3]), 0.25) == np.inf
     assert epochs_to(run([0.25]), 0.25) == pytest.approx(0.5)
-    assert first_epoch(run([0.5, 0.3, 0.2]), "loss", 0.6) == 2 and first_epoch(run([0.5]), "loss", 0.1) == np.inf
+    slow, fast = run([0.9, 0.8, 0.6, 0.5]), run([0.7, 0.5, 0.4, 0.3])
+    assert times_as_long([slow, fast], [fast, slow]) == [4 / 2, 2 / 4]
     assert run([0.5, 0.3]).seconds == 3 and run([0.5, 0.3]).final("error") == 30
     assert run([1.0]).final("trained_error") == 25
 

@@ -4,7 +4,7 @@ Overfitting: how much lower the training error is than the validation error, bot
 many epochs each takes to the training loss that the slower one ends with, measured on batches as they are trained on.
 """
 
-from tinynet.experiments.page import first_epoch, spread
+from tinynet.experiments.page import spread, times_as_long
 
 CLAIM = "without dropout the network overfits substantially; with it, training takes about twice as long (4.2)"
 
@@ -14,10 +14,7 @@ def run(lab):
     lab.page.results(runs)
     lab.page.difference(runs, "no dropout", "dropout", "positive")
     lab.page.overfitting(runs, "no dropout", "dropout", "substantial")
-    times = []
-    for slow, fast in zip(runs["dropout"], runs["no dropout"], strict=True):
-        goal = max(run.result["epochs"][-1]["loss"] for run in (slow, fast))
-        times.append(first_epoch(slow, "loss", goal) / first_epoch(fast, "loss", goal))
+    times = times_as_long(runs["dropout"], runs["no dropout"])
     lab.page.text(f"- Epochs to the same training loss, with dropout / without: {spread(times, 2)}; "
                   "the paper: about 2.")
     lab.page.curves(runs)

@@ -110,9 +110,15 @@ def verdict(differences, paper=""):
     return f"{'The opposite shows' if paper and mean < 0 else 'It shows'}: {interval}."
 
 
-def first_epoch(run, key, goal):
-    """How many epochs until a row's number is at most `goal`; infinity if it never is."""
-    return next((i for i, row in enumerate(run.result["epochs"], 1) if row[key] <= goal), np.inf)
+def times_as_long(slow, fast):
+    """By seed: how many times as many epochs the first runs take as the second to the larger of their last losses."""
+    ratios = []
+    for pair in zip(slow, fast, strict=True):
+        losses = [[row["loss"] for row in run.result["epochs"]] for run in pair]
+        goal = max(own[-1] for own in losses)
+        epochs = [next(i for i, loss in enumerate(own, 1) if loss <= goal) for own in losses]
+        ratios.append(epochs[0] / epochs[1])
+    return ratios
 
 
 def epochs_to(run, goal):
