@@ -14,7 +14,7 @@ FEW = 100
 def run(lab):
     long = {"per_class": FEW, "epochs": 4 * lab.base.epochs}
     runs = lab.train({"dropout": {}, "no dropout": {"dropout": 0.0}})
-    few = lab.train({"few images, dropout": long, "few images, no dropout": long | {"dropout": 0.0}})
+    few = lab.train({"dropout (few)": long, "no dropout (few)": long | {"dropout": 0.0}})
     for title, own in (("all images", runs), (f"{FEW} images of each class, four times as many epochs", few)):
         lab.page.text(f"With {title}:")
         lab.page.results(own)
