@@ -64,7 +64,8 @@ def test_a_run_from_start_to_end(pictures, tmp_path):
     assert "device 0 (cpu)        device 1 (cpu)" in out and out.count("all_gather: ") == 3  # two columns by default
     assert "total" in out and "variation with the image" in out
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
-        "checkpoint.safetensors", "config.json", "metrics.csv", "curves.png", "conv1.png", "nearest.png",
+        "checkpoint.safetensors", "config.json", "metrics.csv", "curves.png", "conv1.png", "filters.png", "layers.png",
+        "patches.png", "confusion.png", "mistakes.png", "nearest.png",
     }
     again, _ = run("--data", pictures, "--evaluate", tmp_path / "run" / "checkpoint.safetensors")
     assert again.splitlines() == lines[-2:]

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from tinynet import plot
 from tinynet.data import CenterCrop
@@ -40,7 +41,7 @@ def draw_figures(folder, options, model, loaders, metrics, history):
     dead, count = dead_share(model, val, *seen_as, SOME)
     layers(folder / "layers.png", layer_norms(model, batch, train.labels[indices]), dead, options.lr, len(batch), count,
            about)
-    patches(folder / "patches.png", *exciting_patches(model, val, *seen_as, SOME), about)
+    patches(folder / "patches.png", *exciting_patches(model, val, *seen_as, SOME), size, about)
 
     numbers, probabilities = predictions(model, val, *seen_as, options.batch_size)
     labels, outputs = val.labels[numbers], probabilities.shape[1]
@@ -62,9 +63,9 @@ def filters_over_time(path, filters, about, most=32):
     K = len(next(iter(filters.values())))
     shown = np.linspace(0, K - 1, min(K, most)).astype(int)
     names = [f"after epoch {epoch}" if epoch else "before training" for epoch in filters]
-    which = "filters" if most >= K else f"{most} of its {K} filters"
-    weight = np.concatenate([part[shown] for part in filters.values()])
-    return plot.filters(path, weight, names, f"conv1 as it learns: {which}. {about}")
+    figure = plot.filters(None, np.concatenate([part[shown] for part in filters.values()]), names, "")
+    heading(figure, f"{'The' if most >= K else f'{most} of the'} {K} filters of conv1 as they are learned", about)
+    return save(figure, path, 130)
 
 
 def layers(path, norms, shares, lr, batch, images, about):
@@ -74,20 +75,28 @@ def layers(path, norms, shares, lr, batch, images, about):
     """
     rows = list(norms.values())
     panels = [
-        ("size of the outputs", "root mean square, after the activation", [r.output for r in rows]),
-        ("size of the gradient", "norm of dL/dweight", [r.gradient for r in rows]),
-        ("one step, relative to the weights", f"norm of {lr:g} · dL/dweight / norm of weight",
+        ("size of the outputs", "root mean square, after the activation", ".2g", [r.output for r in rows]),
+        ("size of the gradient", "norm of dL/dweight", ".2g", [r.gradient for r in rows]),
+        ("one step, relative to the weights", f"norm of {lr:g} · dL/dweight / norm of weight", ".0e",
          [lr * r.gradient / r.weight if r.weight else 0 for r in rows]),
     ]  # fmt: skip
     has_relus = len(shares) > 0
     figure = Figure(figsize=(3.1 * (3 + has_relus) + 0.4, 0.3 * len(rows) + 1.6), layout="constrained")
     text = f"From the image (top) to the answer: outputs and gradients on {batch} training images"
-    title(figure.suptitle, text + f", dead ReLUs on {images} of validation.\n{about}", fontsize=10, color=INK)
+    heading(figure, text + f", dead ReLUs on {images} validation images" * has_relus, about)
     axes = figure.subplots(1, 3 + has_relus, sharey=True, squeeze=False)[0]
     places = np.arange(len(rows))
-    for ax, (head, label, values) in zip(axes, panels, strict=False):
-        ax.barh(places, values, color=TRAINING, height=0.7)
-        ax.set_xscale("log" if min(values) > 0 else "linear")
+    for ax, (head, label, style, values) in zip(axes, panels, strict=False):
+        ax.plot(values, places, "o-", color=TRAINING, lw=1)
+        for place, value in zip(places, values, strict=True):
+            ax.text(1, place, f"{value:{style}}", transform=ax.get_yaxis_transform(), ha="right", va="center",
+                    fontsize=8, color=MUTED)
+        ax.set_xmargin(0.25)  # room for the numbers
+        if min(values) > 0:
+            low, high = np.floor(np.log10(min(values))), np.ceil(np.log10(max(values)))
+            ax.set(xscale="log", xlim=(10.0**low / 2, 10.0 ** (high + 0.3 * (high - low))))
+            ax.set_xticks(10.0 ** np.arange(low, high + 1))
+            ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel(label, fontsize=8)
         title(ax.set_title, head, fontsize=10, color=INK)
     if has_relus:
@@ -108,13 +117,13 @@ def layers(path, norms, shares, lr, batch, images, about):
     return save(figure, path, 130)
 
 
-def patches(path, found, images, about):
-    """A block per convolution, a row per channel. found: from exciting_patches."""
+def patches(path, found, images, side, about):
+    """A block per convolution, a row per channel. found, images: from exciting_patches. side: of the pictures."""
     across = 3
     down = -(-len(found) // across)
-    figure = Figure(figsize=(3.9 * across, 3.0 * down + 0.5), layout="constrained")
-    text = f"What excites a channel most: the patches of {images} validation images with its largest outputs. {about}"
-    title(figure.suptitle, text, fontsize=10, color=INK)
+    figure = Figure(figsize=(3.9 * across, 2.65 * down + 0.6), layout="constrained")
+    text = f"What excites a channel most: the receptive fields of its units with the largest outputs"
+    heading(figure, f"{text}, among {images} validation images (white: outside of field or picture)", about)
     blocks = figure.subplots(down, across, squeeze=False).ravel()
     for ax in blocks[len(found) :]:
         ax.set_axis_off()
@@ -131,7 +140,7 @@ def patches(path, found, images, about):
         ax.set_xticks([])
         ax.tick_params(length=0, labelcolor=MUTED)
         ax.spines[:].set_visible(False)
-        title(ax.set_title, f"{layer}: a unit sees {size} x {size} pixels", fontsize=9, color=INK)
+        title(ax.set_title, f"{layer}: field {size} x {size}, picture {side} x {side} pixels", fontsize=9, color=INK)
     return save(figure, path, 130)
 
 
@@ -142,10 +151,9 @@ def confusion(path, counts, names, about, most=20):
     share = counts[np.ix_(shown, shown)] / np.maximum(everything, 1)
     n, diagonal = len(shown), np.eye(len(shown), dtype=bool)[:, :, None]
     color = np.where(diagonal, to_rgb(TRAINING), to_rgb(HELD_OUT))
-    figure = Figure(figsize=(max(0.48 * n, 2.5) + 2.6, max(0.42 * n, 1.8) + 2.2), layout="constrained")
+    figure = Figure(figsize=(max(0.48 * n + 2.6, 6.4), max(0.42 * n, 1.8) + 2.2), layout="constrained")
     which = "Confusion matrix" if n == len(names) else f"The {n} most confused of {len(names):,} classes"
-    text = f"{which}: {counts.sum():,} validation images, {right:.1%} right.\nNumbers: % of a row's images. {about}"
-    title(figure.suptitle, text, fontsize=9, color=INK)
+    heading(figure, f"{which}: {counts.sum():,} validation images, {right:.1%} right; in % of each row", about)
     ax = figure.subplots()
     ax.imshow(1 + share[:, :, None] * (color - 1), interpolation="nearest")
     for i, j in np.argwhere(share >= 0.005):
@@ -171,7 +179,7 @@ def mistakes(path, cells, images, about):
     figure = Figure(figsize=(2.3 * across, 2.35 * down + 0.6), layout="constrained")
     head = f"The mistakes it was surest of, among {images:,} validation images" if cells else \
         f"Not one mistake among {images:,} validation images"  # fmt: skip
-    title(figure.suptitle, f"{head}.\n{about}", fontsize=10, color=INK)
+    heading(figure, head, about)
     for number, ax in enumerate(figure.subplots(down, across, squeeze=False).ravel()):
         ax.set_axis_off()
         if number < len(cells):
@@ -181,6 +189,10 @@ def mistakes(path, cells, images, about):
             for y, line, color in zip((1.13, 1.03), text, (HELD_OUT, SAME), strict=True):
                 title(ax.text, 0.5, y, line, transform=ax.transAxes, ha="center", fontsize=8, color=color)
     return save(figure, path, 110)
+
+
+def heading(figure, text, about):
+    figure.suptitle(f"{text}\n{about}", fontsize=10, color=INK)
 
 
 def short(name):
