@@ -3,7 +3,6 @@
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
 from tinynet import plot
 from tinynet.data import CenterCrop
@@ -54,7 +53,7 @@ def draw_figures(folder, options, model, loaders, metrics, history):
     mistakes(folder / "mistakes.png", cells, len(labels), about)
 
     pictures, count = nearest_pictures(model, val, train, *seen_as, options.batch_size)
-    text = f"left: a validation image; right: the nearest of {count:,} training images by fc7. {about}"
+    text = f"left: a validation image; right: the nearest of {count:,} training images by {model.last_hidden}. {about}"
     plot.nearest(folder / "nearest.png", pictures, text)
 
 
@@ -84,19 +83,20 @@ def layers(path, norms, shares, lr, batch, images, about):
     figure = Figure(figsize=(3.1 * (3 + has_relus) + 0.4, 0.3 * len(rows) + 1.6), layout="constrained")
     text = f"From the image (top) to the answer: outputs and gradients on {batch} training images"
     heading(figure, text + f", dead ReLUs on {images} validation images" * has_relus, about)
+    figure.get_layout_engine().set(wspace=0.06)
     axes = figure.subplots(1, 3 + has_relus, sharey=True, squeeze=False)[0]
     places = np.arange(len(rows))
     for ax, (head, label, style, values) in zip(axes, panels, strict=False):
         ax.plot(values, places, "o-", color=TRAINING, lw=1)
         for place, value in zip(places, values, strict=True):
-            ax.text(1, place, f"{value:{style}}", transform=ax.get_yaxis_transform(), ha="right", va="center",
+            ax.text(0.97, place, f"{value:{style}}", transform=ax.get_yaxis_transform(), ha="right", va="center",
                     fontsize=8, color=MUTED)
         ax.set_xmargin(0.25)  # room for the numbers
         if min(values) > 0:
             low, high = np.floor(np.log10(min(values))), np.ceil(np.log10(max(values)))
             ax.set(xscale="log", xlim=(10.0**low / 2, 10.0 ** (high + 0.3 * (high - low))))
             ax.set_xticks(10.0 ** np.arange(low, high + 1))
-            ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.minorticks_off()
         ax.set_xlabel(label, fontsize=8)
         title(ax.set_title, head, fontsize=10, color=INK)
     if has_relus:
@@ -122,7 +122,7 @@ def patches(path, found, images, side, about):
     across = 3
     down = -(-len(found) // across)
     figure = Figure(figsize=(3.9 * across, 2.65 * down + 0.6), layout="constrained")
-    text = f"What excites a channel most: the receptive fields of its units with the largest outputs"
+    text = "What excites a channel most: the receptive fields of its units with the largest outputs"
     heading(figure, f"{text}, among {images} validation images (white: outside of field or picture)", about)
     blocks = figure.subplots(down, across, squeeze=False).ravel()
     for ax in blocks[len(found) :]:

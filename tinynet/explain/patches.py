@@ -54,19 +54,31 @@ def responses(model, images, transform, side, most, count):
     return indices, layers
 
 
+def conspicuous(spread, favorites, count):
+    """Up to `count` channels of the largest spread, first those with different favorites, so that not all are alike.
+
+    spread: (K,). favorites: (K,), the class of the picture that excites a channel most.
+    """
+    order, by_favorite = np.argsort(-spread, kind="stable").tolist(), {}
+    for k in order:
+        by_favorite.setdefault(favorites[k], k)
+    first = list(by_favorite.values())
+    return [*first, *(k for k in order if k not in first)][:count]
+
+
 def exciting_patches(model, images, transform, side, most=500, channels=4, count=6):
     """({layer: (receptive field's size, {channel: [patch, ...]})}, how many images were looked at).
 
     For each convolution, the most exciting patch first.
 
-    The `channels` whose largest outputs stand out most (Responses.spread), and of each the patches from `count`
-    different pictures. images, transform, side: as for `features`.
+    `channels` of them, chosen by `conspicuous`, and of each the patches from `count` different pictures. images,
+    transform, side: as for `features`.
     """
     indices, layers = responses(model, images, transform, side, most, count)
     crop, found = CenterCrop(model.image_size), {}
     for name, (largest, at, Q, spread) in layers.items():
         field, found_here = receptive_field(model, name), {}
-        for k in np.argsort(-spread, kind="stable")[:channels].tolist():
+        for k in conspicuous(spread, images.labels[indices][largest.argmax(0)], channels):
             order = np.argsort(-largest[:, k], kind="stable")[:count].tolist()
             found_here[k] = [
                 cut_out(crop(images.image(indices[n], side)), field, *divmod(int(at[n, k]), Q)) for n in order
