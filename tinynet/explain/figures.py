@@ -53,8 +53,9 @@ def draw_figures(folder, options, model, loaders, metrics, history):
     mistakes(folder / "mistakes.png", cells, len(labels), about)
 
     pictures, count = nearest_pictures(model, val, train, *seen_as, options.batch_size)
-    text = f"left: a validation image; right: the nearest of {count:,} training images by {model.last_hidden}. {about}"
-    plot.nearest(folder / "nearest.png", pictures, text)
+    figure, layer = plot.nearest(None, pictures, ""), model.last_hidden
+    heading(figure, f"Left: a validation image; right: the nearest of {count:,} training images by {layer}", about)
+    save(figure, folder / "nearest.png", 90)
 
 
 def filters_over_time(path, filters, about, most=32):
