@@ -151,10 +151,9 @@ def train_epoch(loader, model, optimizer, data_parallel, prefetcher, progress, a
 def train(options, ranks, model, loaders, saved, out):
     """Epochs of training, with an evaluation and a checkpoint after each: (folder, metrics, lines of results)."""
     optimizer, schedule, warm_up = make_optimizer(options, model, len(loaders.train))
-    interrupts = training.Interrupts(ranks)
+    interrupts, filters = training.Interrupts(ranks), explain.FilterHistory(model)
     data_parallel = parallel.DataParallel(model, ranks, interrupts.sync)
     progress = training.Progress(ranks, loaders.train, optimizer, model, options.epochs)
-    filters = explain.FilterHistory(model)
     parts = dict(model=model, optimizer=optimizer, schedule=schedule, warm_up=warm_up, loader=loaders.train,
                  progress=progress, filters=filters)
     folder = training.begin(options, ranks, loaders, saved, out, **parts)

@@ -168,7 +168,7 @@ def draw(folder, model, some, variant=""):
 
 
 @pytest.mark.parametrize("variant, classes, outputs, n", [
-    ("", 2, 2, 2), ("tanh,no-conv3,no-fc7", 3, 3, 9), ("sixth-conv,pool-2x2", 30, 1000, 60),
+    ("", 2, 2, 2), ("tanh,no-conv3,no-fc7", 3, 3, 9), ("sixth-conv,pool-2x2", 30, 1000, 30),
 ])  # fmt: skip
 def test_all_figures_of_a_run_are_drawn(tmp_path, variant, classes, outputs, n):
     draw(tmp_path, network(("cpu", "cpu"), variant, outputs), images(n, classes), variant)
