@@ -14,6 +14,7 @@ from tinynet.explain.norms import dead_share, layer_norms
 from tinynet.explain.patches import conspicuous, exciting_patches, responses
 from tinynet.explain.receptive_field import cut_out, receptive_field
 from tinynet.models import RECIPES, AlexNet
+from toy_images import STRANGE_NAMES
 
 SIZE, SIDE = 63, 72
 TO_INPUT = data.Compose([data.CenterCrop(SIZE), data.Normalize(127.5, 58.0), data.to_chw])
@@ -195,6 +196,14 @@ def test_a_confusion_matrix_says_its_percentages_and_which_classes_it_leaves_out
     title, *numbers = texts(figures.confusion(None, many, list(map(str, range(1000))), "net"))
     assert title.startswith("The 20 most confused of 1,000 classes: 1,008 validation images, 99.2% right")
     assert len(numbers) == 20 + 2
+
+
+def test_classes_may_have_any_name_that_a_folder_may(tmp_path, rng):
+    n = len(STRANGE_NAMES)
+    figures.confusion(tmp_path / "a.png", rng.integers(0, 9, (n, n)), STRANGE_NAMES, "net")
+    cells = [(rng.integers(0, 256, (8, 8, 3), np.uint8), name, 0.5, name) for name in STRANGE_NAMES]
+    figures.mistakes(tmp_path / "b.png", cells, 40, "net")
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_mistakes_say_what_was_said_and_what_is_right(rng):

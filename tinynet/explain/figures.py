@@ -10,6 +10,7 @@ from tinynet.explain.confusion import confusion_matrix, most_confused, predictio
 from tinynet.explain.features import batches, nearest_pictures
 from tinynet.explain.norms import dead_share, layer_norms
 from tinynet.explain.patches import exciting_patches
+from tinynet.files import printable
 from tinynet.plot import HELD_OUT, INK, MUTED, SAME, TRAINING
 from tinynet.plot import _save as save
 from tinynet.plot import _title as title
@@ -197,4 +198,5 @@ def heading(figure, text, about):
 
 
 def short(name):
+    name = printable(name)  # it is the name of a folder
     return name if len(name) <= 22 else f"{name[:21]}…"
