@@ -1,5 +1,5 @@
 """Train AlexNet (Krizhevsky, Sutskever & Hinton, 2012). Read from top to bottom:
-options, data, model and optimizer, training, figures, main.
+options, data, model and optimizer, training, main.
 
     python examples/alexnet_imagenet.py                              # a small one, on drawn shapes
     python examples/alexnet_imagenet.py --data PATH                  # PATH/train/<class>/*.jpg, PATH/val/...
@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import tinynet
-from tinynet import data, explain, optim, parallel, plot, training
+from tinynet import data, explain, optim, parallel, training
 from tinynet import functional as F
 from tinynet.data import AUGMENTATIONS
 from tinynet.errors import RunError
+from tinynet.explain.figures import FIGURES, draw_figures
 from tinynet.models import RECIPES, VARIANTS, AlexNet, HybridAlexNet
 from tinynet.training import option
 
@@ -150,11 +151,11 @@ def train_epoch(loader, model, optimizer, data_parallel, prefetcher, progress, a
 def train(options, ranks, model, loaders, saved, out):
     """Epochs of training, with an evaluation and a checkpoint after each: (folder, metrics, lines of results)."""
     optimizer, schedule, warm_up = make_optimizer(options, model, len(loaders.train))
-    interrupts = training.Interrupts(ranks)
+    interrupts, filters = training.Interrupts(ranks), explain.FilterHistory(model)
     data_parallel = parallel.DataParallel(model, ranks, interrupts.sync)
     progress = training.Progress(ranks, loaders.train, optimizer, model, options.epochs)
     parts = dict(model=model, optimizer=optimizer, schedule=schedule, warm_up=warm_up, loader=loaders.train,
-                 progress=progress)
+                 progress=progress, filters=filters)
     folder = training.begin(options, ranks, loaders, saved, out, **parts)
     checkpoint = training.Checkpoint(folder / "checkpoint.safetensors", ranks, **parts, statistics=loaders.statistics)
 
@@ -183,22 +184,10 @@ def train(options, ranks, model, loaders, saved, out):
                 train_epoch(loaders.train, model, optimizer, data_parallel, loaders.prefetcher, progress, after_step)
             result = training.evaluate(model, loaders.val["center crop"], ranks, after_batch)
             progress.end_epoch(result)
+            filters.note(progress.evaluated, model)
             schedule.step(1 - result["top1"])
             save()
-    return folder, progress.metrics, training.result_lines(model, loaders.val, ranks)
-
-
-# --------------------------------------------------------------------------------------- figures
-
-
-def draw_figures(folder, options, model, loaders, metrics):
-    size, train, val = options.image_size, loaders.train.dataset, loaders.val["center crop"].dataset
-    about = f"AlexNet, {options.width:g} of its width, {size} x {size} pixels, recipe {options.recipe}"
-    plot.curves(folder / "curves.png", metrics.rows, len(loaders.train), about)
-    plot.filters(folder / "conv1.png", model.state_dict()["conv1.weight"], model.columns, f"conv1: {about}")
-    pictures, count = explain.nearest_pictures(model, val, train, loaders.plain, loaders.train.side, options.batch_size)
-    title = f"left: a validation image; right: the nearest of {count:,} training images by fc7. {about}"
-    plot.nearest(folder / "nearest.png", pictures, title)
+    return folder, progress.metrics, filters, training.result_lines(model, loaders.val, ranks)
 
 
 # ------------------------------------------------------------------------------------------ main
@@ -235,14 +224,15 @@ def main(ranks, argv=None):
         def run():
             return train(options, ranks, model, loaders, saved, arguments.out)
 
-        folder, metrics, lines = training.with_batch_size_hint(run, train_epoch, options, ranks, model, loaders)
-        files = "checkpoint.safetensors, metrics.csv, config.json, curves.png, conv1.png, nearest.png"
+        ran = training.with_batch_size_hint(run, train_epoch, options, ranks, model, loaders)
+        folder, metrics, filters, lines = ran
+        files = ", ".join(["checkpoint.safetensors", "metrics.csv", "config.json", *FIGURES])
         lines, whole = [f"in {folder}: {files}", *lines], model.whole()  # of a hybrid, the weights of all ranks
     training.report_skipped([loaders.train, *loaders.val.values()], ranks)
     if ranks.rank == 0:
         print(*lines, sep="\n", flush=True)
         if not arguments.evaluate:
-            draw_figures(folder, options, whole, loaders, metrics)
+            draw_figures(folder, options, whole, loaders, metrics, filters)
 
 
 if __name__ == "__main__":

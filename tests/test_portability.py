@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinynet.emulator import compiler
+from tinynet.explain.figures import FIGURES
 from toy_images import write_images
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +44,7 @@ def test_a_run_is_trained_resumed_and_evaluated(run):
     assert "going on after step 3" in run(EXAMPLE, *out, "--resume", "--stop-after", "0")
     assert "ten-crop: top-1" in run(EXAMPLE, "--evaluate", "runs/a b/checkpoint.safetensors")
     assert {path.name for path in (run.folder / "runs" / "a b").iterdir()} == \
-        {"metrics.csv", "config.json", "checkpoint.safetensors", "curves.png", "conv1.png", "nearest.png"}  # fmt: skip
+        {"metrics.csv", "config.json", "checkpoint.safetensors", *FIGURES}  # fmt: skip
 
 
 def test_the_doctor_comes(run):

@@ -1,5 +1,7 @@
 """What a network makes of pictures: one layer's outputs, and the nearest pictures by them (the paper, figure 4)."""
 
+import itertools
+
 import numpy as np
 
 from tinynet.data import ImageError
@@ -15,29 +17,28 @@ def readable(images, transform, side, most):
             continue  # the loader counts and lists it
 
 
+def batches(images, transform, side, most, batch_size=64):
+    """(indices, array (N, 3, size, size)) of at most batch_size images each; together those of `readable`."""
+    rest = readable(images, transform, side, most)
+    while some := list(itertools.islice(rest, batch_size)):
+        yield [i for i, _ in some], np.stack([image for _, image in some])
+
+
 def features(model, images, transform, side, most, layer=None, batch_size=64):
     """(indices, vectors): of up to `most` images, the outputs of `layer`, one row per image.
 
     None is the last hidden layer after its activation, relu7 in figure 2: 4096 numbers at full width.
     """
     layer = layer or model.last_hidden
-    indices, vectors, batch = [], [], []
+    indices, vectors = [], []
 
     def hook(name, xs):
         if name == layer:
-            vectors.append(np.concatenate([x.numpy().reshape(len(batch), -1) for x in xs], axis=1))
+            vectors.append(np.concatenate([x.numpy().reshape(len(x), -1) for x in xs], axis=1))
 
-    def forward():
-        observe(model, np.stack(batch), hook)
-        batch.clear()
-
-    for i, image in readable(images, transform, side, most):
-        indices.append(i)
-        batch.append(image)
-        if len(batch) == batch_size:
-            forward()
-    if batch:
-        forward()
+    for some, batch in batches(images, transform, side, most, batch_size):
+        indices += some
+        observe(model, batch, hook)
     return indices, np.concatenate(vectors)
 
 

@@ -1,6 +1,19 @@
 """A forward pass that is watched."""
 
+import contextlib
+
 from tinynet.autograd import no_grad, tensor
+
+
+@contextlib.contextmanager
+def evaluating(model):
+    """The model in evaluation mode; afterwards its mode is what it was."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 @no_grad()
@@ -9,9 +22,5 @@ def observe(model, images, hook):
 
     images: an array (N, 3, size, size) on the CPU. Returns the logits.
     """
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         return model(tensor(images, device=model.devices[0]), hook)
-    finally:
-        model.train(training)
