@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import tinynet
-from tinynet import backend, data, emulator, explain, optim
+from tinynet import backend, emulator, explain, optim
 from tinynet.errors import RunError
 from tinynet.files import printable
 from tinynet.models.alexnet import sizes
@@ -61,7 +61,6 @@ def check_sizes(options, devices, saved=None):
         what = f"--width {options.width:g}, --image-size {options.image_size} and --batch-size {options.batch_size}"
         need, have = (f"{size / 2**30:,.0f} GiB" for size in (bytes_needed, there))
         raise RunError(f"{what} need at least {need} of memory; there are {have}")
-    data.check_name(options.data, round(options.image_size * 256 / 224))
 
 
 def memory_of(devices):
