@@ -103,9 +103,10 @@ def predictions(path, pictures, title):
     """
     across = min(5, len(pictures))
     down = -(-len(pictures) // across)
-    figure = Figure(figsize=(max(across * 1.9, 5), down * 2.9 + 0.4), layout="constrained")
+    figure = Figure(figsize=(max(across * 1.9, 5), down * 3 + 0.4), layout="constrained")
+    figure.get_layout_engine().set(hspace=0, h_pad=0.03)
     _title(figure.suptitle, title, fontsize=10, color=INK)
-    cells = figure.subplots(2 * down, across, squeeze=False, height_ratios=[1.9, 1] * down)
+    cells = figure.subplots(2 * down, across, squeeze=False, height_ratios=[1.9, 1.1] * down)
     for axes in cells.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -115,14 +116,15 @@ def predictions(path, pictures, title):
         above.imshow(picture)
         above.spines[:].set(visible=True, linewidth=2, color=INK if name is None else
                             SAME if guesses[0][0] == name else HELD_OUT)
-        _title(above.set_xlabel, _short(name or "not known"), fontsize=9, color=INK if name else MUTED)
+        _title(above.set_xlabel, _short(name or "not known"), fontsize=9, color=INK if name else MUTED,
+               labelpad=2)
         for place, (guess, probability) in enumerate(guesses):
             right = guess == name
             below.barh(place, probability, height=0.86, color=RIGHT if right else FAINT)
             _title(below.text, 0.02, place, _short(guess), va="center", fontsize=8, color=INK,
                    weight="bold" if right else "normal")
             below.text(1, place, f"{probability:.0%}", va="center", ha="right", fontsize=8, color=MUTED)
-        below.set(xlim=(0, 1), ylim=(4.5, -0.5))
+        below.set(xlim=(0, 1), ylim=(5, -0.5))  # with a gap below
     return _save(figure, path, 110)
 
 
