@@ -257,6 +257,8 @@ def test_bad_folders_are_one_line(pictures, tmp_path, spoil):
         (["--epochs", "10000000000"], "--epochs must be at most 1,000,000,000, got 10,000,000,000"),
         (["--data", ""], "--data must not be empty"),
         (["--evaluate", str(EXAMPLE.parent)], "is a folder: a checkpoint in it would be"),
+        (["--predict", "picture.png"], "--predict needs a checkpoint, such as runs/NAME/checkpoint.safetensors, and"),
+        (["--predict", "none.safetensors", "picture.png"], "none.safetensors: there is no such checkpoint"),
     ],
 )
 def test_bad_arguments_are_one_line(pictures, tmp_path, arguments, message):
