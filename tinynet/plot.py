@@ -123,7 +123,7 @@ def predictions(path, pictures, title):
             below.barh(place, probability, height=0.86, color=RIGHT if right else FAINT)
             _title(below.text, 0.02, place, _short(guess), va="center", fontsize=8, color=INK,
                    weight="bold" if right else "normal")
-            below.text(1, place, f"{probability:.0%}", va="center", ha="right", fontsize=8, color=MUTED)
+            below.text(1, place, f"{probability:.0%}", va="center", ha="right", fontsize=8, color=INK)
         below.set(xlim=(0, 1), ylim=(5, -0.5))  # with a gap below
     return _save(figure, path, 110)
 
