@@ -20,15 +20,20 @@ def test_how_much_of_the_scores_depends_on_the_image(share, recipe, says, silent
     assert says in line and silent not in line
 
 
-@pytest.mark.parametrize("validation, told", [(0.51, True), (0.5, False), (0.1, False)])
+class Loader:
+    epoch, dataset = 1, SimpleNamespace(classes="ab")
+
+    def __len__(self):
+        return 4
+
+
+@pytest.mark.parametrize("validation, told", [(0.51, 1), (0.5, 0), (0.1, 0)])
 def test_validation_above_training_is_explained_once(validation, told):
     written = []
-    model = SimpleNamespace(devices=["cpu"])
-    progress = Progress(Ranks(), SimpleNamespace(epoch=1, dataset=SimpleNamespace(classes="ab")), None, model, 3)
+    progress = Progress(Ranks(), Loader(), None, SimpleNamespace(devices=["cpu"]), 3)
     progress.bar = SimpleNamespace(write=written.append)
-    progress.loader.__class__ = type("Loader", (SimpleNamespace,), {"__len__": lambda self: 4})
-    rows = {"top1": {4: 0.5}}  # the mean over the epoch's four steps
-    progress.metrics = SimpleNamespace(add_evaluation=lambda **_: None, recent=lambda name, n: rows[name][n])
+    means = {("top1", 4): 0.5}  # over the epoch's four steps
+    progress.metrics = SimpleNamespace(add_evaluation=lambda **_: None, recent=lambda *of: means[of])
     for _ in range(2):
         progress.end_epoch({"loss": 0.5, "top1": validation, "top5": 0.9})
     assert len(written) == 2 + told and sum("better than in training (50.0%)" in line for line in written) == told
