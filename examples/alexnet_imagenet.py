@@ -6,6 +6,8 @@ options, data, model and optimizer, training, main.
     python examples/alexnet_imagenet.py --data PATH --preset paper   # the run of 2012
     python examples/alexnet_imagenet.py --out runs/NAME --resume     # go on where a run stopped
     mpiexec -n 4 python examples/alexnet_imagenet.py ...             # four processes share each batch
+    python examples/alexnet_imagenet.py --evaluate CHECKPOINT...     # how good it is; of several, their average, too
+    python examples/alexnet_imagenet.py --predict CHECKPOINT... PICTURE...    # what do these pictures show?
 """
 
 import signal
@@ -193,46 +195,44 @@ def train(options, ranks, model, loaders, saved, out):
 # ------------------------------------------------------------------------------------------ main
 
 
-def prepare(arguments, ranks):
+def prepare(arguments, checkpoint, ranks):
     """(options, checkpoint or None, model, loaders). Whatever is wrong with the arguments is found here."""
-    saved = training.load(arguments.checkpoint) if arguments.checkpoint else None
+    saved = training.load(checkpoint) if checkpoint else None
     options = choose(arguments.given, saved, ranks)
     ranks.set_timeout(options.timeout)
     devices, side = parallel.own_devices(options.devices, ranks), round(options.image_size * 256 / 224)
     training.check_sizes(options, devices, saved)  # before anything is drawn or downloaded
-    train, val = data.open_images(options.data, side)  # to be cropped: the paper takes 224 x 224 out of 256 x 256
+    if arguments.predict:
+        train = val = training.Pictures(arguments.pictures, saved.info["classes"])
+    else:
+        train, val = data.open_images(options.data, side)  # to be cropped: the paper takes 224 x 224 out of 256 x 256
     if saved:
         training.check_images(saved, train, arguments.resume)
     model = make_model(options, len(train.classes), devices, ranks)
     loaders = make_loaders(options, ranks, train, val, side, saved, devices[0])
-    if arguments.evaluate:
-        saved.restore(model=model)
     return options, saved, model, loaders
 
 
 def main(ranks, argv=None):
-    arguments = ranks.collectively(lambda: training.parse(Options, "Train AlexNet (2012) with tinynet.", argv))
+    arguments = ranks.collectively(lambda: training.parse(Options, "Train AlexNet (2012).", argv, ranks.world_size))
     training.set_up_process(ranks)
     if ranks.rank == 0 and not any(arguments):
         print("Training a small AlexNet on drawn shapes; on ImageNet: --data DIR --preset paper "
               "(DIR/train/<class>/*.JPEG, DIR/val/<class>/*.JPEG).", flush=True)
-    options, saved, model, loaders = ranks.collectively(lambda: prepare(arguments, ranks))
-    if arguments.evaluate:
-        training.check_ranks_agree(ranks, options, loaders, model)
-        lines = training.result_lines(model, loaders.val, ranks)
-    else:
-        def run():
-            return train(options, ranks, model, loaders, saved, arguments.out)
-
-        ran = training.with_batch_size_hint(run, train_epoch, options, ranks, model, loaders)
-        folder, metrics, filters, lines = ran
-        files = ", ".join(["checkpoint.safetensors", "metrics.csv", "config.json", *FIGURES])
-        lines, whole = [f"in {folder}: {files}", *lines], model.whole()  # of a hybrid, the weights of all ranks
+    runs = ranks.collectively(lambda: [prepare(arguments, path, ranks) for path in arguments.checkpoints])
+    if arguments.evaluate or arguments.predict:
+        training.answer(arguments, runs, ranks)
+        return
+    options, saved, model, loaders = runs[0]
+    folder, metrics, filters, lines = training.with_batch_size_hint(
+        lambda: train(options, ranks, model, loaders, saved, arguments.out), train_epoch, options, ranks, model, loaders
+    )
     training.report_skipped([loaders.train, *loaders.val.values()], ranks)
+    whole = model.whole()  # of a hybrid, the weights of all ranks
     if ranks.rank == 0:
-        print(*lines, sep="\n", flush=True)
-        if not arguments.evaluate:
-            draw_figures(folder, options, whole, loaders, metrics, filters)
+        files = ", ".join(["checkpoint.safetensors", "metrics.csv", "config.json", *FIGURES])
+        print(f"in {folder}: {files}", *lines, sep="\n", flush=True)
+        draw_figures(folder, options, whole, loaders, metrics, filters)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from tinynet import plot
@@ -95,3 +96,28 @@ def test_a_figure_is_returned_and_saved_only_where_asked(tmp_path, monkeypatch, 
     assert Image.open("again.png").tobytes() == Image.open("filters.png").tobytes()
     picture = rng.integers(0, 255, (4, 4, 3), dtype=np.uint8)
     assert len(plot.nearest(None, [[(picture, "cat")] * 3] * 2, "title").axes) == 6
+
+
+def test_predictions_show_which_class_is_right(rng):
+    """The right class has a bar of its own color, of any of the five; the frame says whether it is the first."""
+    picture = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    guesses = [("a $x$ name of more than 22 letters", 0.5), ("cat", 0.3), ("dog", 0.1), ("fox", 0.06), ("owl", 0.04)]
+    names = [guesses[0][0], "dog", "pig", None, "cat", "owl"]
+    figure = plot.predictions(None, [(picture, name, guesses) for name in names], "title")
+    cells = np.array(figure.axes).reshape(4, 5)
+    above, below = cells[::2].ravel(), cells[1::2].ravel()  # five columns, two rows, the last with one picture
+    for name, image, bars in zip(names, above, below, strict=False):
+        assert image.get_xlabel() == ("a $x$ name of more th…" if name == names[0] else name or "not known")
+        frame = plot.INK if name is None else plot.SAME if name == names[0] else plot.HELD_OUT
+        assert {to_hex(spine.get_edgecolor()) for spine in image.spines.values()} == {frame}
+        expected = [plot.RIGHT if guess == name else plot.FAINT for guess, _ in guesses]
+        assert [to_hex(bar.get_facecolor()) for bar in bars.patches] == expected
+        assert [bar.get_width() for bar in bars.patches] == [0.5, 0.3, 0.1, 0.06, 0.04]
+        assert [text.get_text() for text in bars.texts[1::2]] == ["50%", "30%", "10%", "6%", "4%"]
+    assert not any(axes.images or axes.patches for axes in (*above[6:], *below[6:]))
+
+
+def test_a_single_picture_of_two_classes(tmp_path):
+    plot.predictions(tmp_path / "a.png", [(np.zeros((4, 4, 3), np.uint8), "b", [("a", 0.9), ("b", 0.1)])], "title")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert min(picture.size) > 300

@@ -14,6 +14,7 @@ from tinynet.files import printable
 
 INK, MUTED, FAINT = "#222222", "#8a8a8a", "#c9d8ea"
 TRAINING, HELD_OUT, SAME = "#3b6ea5", "#c8442b", "#2e7d32"
+RIGHT = "#a9d3a0"  # SAME, light enough for text
 DEVICES = [TRAINING, HELD_OUT, SAME, "#9c6b00"]  # one color per device, then from the start
 
 
@@ -89,9 +90,46 @@ def nearest(path, rows, title):
             color = INK if number == 0 else SAME if name == row[0][1] else HELD_OUT
             axes.imshow(picture)
             axes.set(xticks=[], yticks=[])
-            _title(axes.set_title, name if len(name) <= 22 else f"{name[:21]}…", fontsize=8, color=color)
+            _title(axes.set_title, _short(name), fontsize=8, color=color)
             axes.spines[:].set(color=color, linewidth=2.5 if number == 0 else 1.5)
     return _save(figure, path, 90)
+
+
+def predictions(path, pictures, title):
+    """The paper's figure 4, left: each picture above what it shows, and the classes that a network gives it.
+
+    pictures: a list of (picture (H, W, 3) uint8, name of its class or None, [(class name, probability)]), the best
+    class first. The bar of the right class is green; a frame is green where the first is right, and red where not.
+    """
+    across = min(5, len(pictures))
+    down = -(-len(pictures) // across)
+    figure = Figure(figsize=(max(across * 1.9, 5), down * 3 + 0.4), layout="constrained")
+    figure.get_layout_engine().set(hspace=0, h_pad=0.03)
+    _title(figure.suptitle, title, fontsize=10, color=INK)
+    cells = figure.subplots(2 * down, across, squeeze=False, height_ratios=[1.9, 1.1] * down)
+    for axes in cells.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for number, (picture, name, guesses) in enumerate(pictures):
+        row, column = divmod(number, across)
+        above, below = cells[2 * row : 2 * row + 2, column]
+        above.imshow(picture)
+        above.spines[:].set(visible=True, linewidth=2, color=INK if name is None else
+                            SAME if guesses[0][0] == name else HELD_OUT)
+        _title(above.set_xlabel, _short(name or "not known"), fontsize=9, color=INK if name else MUTED,
+               labelpad=2)
+        for place, (guess, probability) in enumerate(guesses):
+            right = guess == name
+            below.barh(place, probability, height=0.86, color=RIGHT if right else FAINT)
+            _title(below.text, 0.02, place, _short(guess), va="center", fontsize=8, color=INK,
+                   weight="bold" if right else "normal")
+            below.text(1, place, f"{probability:.0%}", va="center", ha="right", fontsize=8, color=INK)
+        below.set(xlim=(0, 1), ylim=(5, -0.5))  # with a gap below
+    return _save(figure, path, 110)
+
+
+def _short(name):
+    return name if len(name) <= 22 else f"{name[:21]}…"
 
 
 def columns(path, steps, title):

@@ -62,7 +62,7 @@ def test_a_run_from_start_to_end(pictures, tmp_path):
     assert re.fullmatch(r"center crop: top-1 \d+\.\d % top-5 \d+\.\d %", lines[-2])
     assert re.fullmatch(r"ten-crop: top-1 \d+\.\d % top-5 \d+\.\d %", lines[-1])
     assert "device 0 (cpu)        device 1 (cpu)" in out and out.count("all_gather: ") == 3  # two columns by default
-    assert "total" in out and "variation with the image" in out
+    assert "total" in out and "changes from image to image" in out
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
         "checkpoint.safetensors", "config.json", "metrics.csv", "curves.png", "conv1.png", "filters.png", "layers.png",
         "patches.png", "confusion.png", "mistakes.png", "nearest.png",
@@ -258,6 +258,8 @@ def test_bad_folders_are_one_line(pictures, tmp_path, spoil):
         (["--epochs", "10000000000"], "--epochs must be at most 1,000,000,000, got 10,000,000,000"),
         (["--data", ""], "--data must not be empty"),
         (["--evaluate", str(EXAMPLE.parent)], "is a folder: a checkpoint in it would be"),
+        (["--predict", "picture.png"], "--predict needs a checkpoint, such as runs/NAME/checkpoint.safetensors, and"),
+        (["--predict", "none.safetensors", "picture.png"], "none.safetensors: there is no such checkpoint"),
     ],
 )
 def test_bad_arguments_are_one_line(pictures, tmp_path, arguments, message):

@@ -206,8 +206,9 @@ def resume(path, evaluate):
     """What the example does with a checkpoint, up to the first step."""
     what = ["--evaluate", str(path)] if evaluate else ["--resume", "--out", str(path.parent)]
     ranks = Ranks()
-    options, saved, model, loaders = example.prepare(training.parse(example.Options, "", what), ranks)
+    options, saved, model, loaders = example.prepare(training.parse(example.Options, "", what), path, ranks)
     if evaluate:
+        saved.restore(model=model)
         return
     optimizer, schedule, warm_up = example.make_optimizer(options, model, len(loaders.train))
     progress = training.Progress(ranks, loaders.train, optimizer, model, options.epochs)

@@ -27,11 +27,18 @@ class Options:
 
 def test_what_is_given_and_what_is_not():
     given, *rest = parse(Options, "", ["--rate", "2", "--fast"])
-    assert given == {"rate": 2.0, "fast": True} and rest == [None, False, None]
+    assert given == {"rate": 2.0, "fast": True} and rest == [None, False, [], [], None]
     arguments = parse(Options, "", ["--out", "here", "--resume"])
-    assert arguments.checkpoint == Path("here/checkpoint.safetensors") and arguments.given == {}
-    assert parse(Options, "", ["--evaluate", "x"]).checkpoint == Path("x")
-    assert parse(Options, "", []).checkpoint is None
+    assert arguments.checkpoints == [Path("here/checkpoint.safetensors")] and arguments.given == {}
+    assert parse(Options, "", ["--evaluate", "x", "y"]).checkpoints == [Path("x"), Path("y")]
+    assert parse(Options, "", []).checkpoints == [None]
+
+
+@pytest.mark.parametrize("line", ["a.safetensors b.safetensors cat.jpg dog", "cat.jpg a.safetensors dog b.safetensors"])
+def test_checkpoints_and_pictures_are_told_apart(line):
+    arguments = parse(Options, "", ["--predict", *line.split()])
+    assert arguments.checkpoints == [Path("a.safetensors"), Path("b.safetensors")]
+    assert arguments.pictures == [Path("cat.jpg"), Path("dog")]
 
 
 @pytest.mark.parametrize("line, message", [
@@ -43,12 +50,33 @@ def test_what_is_given_and_what_is_not():
     ("--nonsense", "unrecognized arguments: --nonsense"), ("--name=", "--name must not be empty"),
     ("--share 1", "--share must be less than 1, got 1.0"), ("--share -1", "--share must be 0 or more, got -1.0"),
     ("--parts a,x,y", "--parts must be names out of a, b, c, got x, y"),
-    ("--resume", "--resume needs --out"), ("--resume --evaluate x", "cannot be combined"),
+    ("--resume", "--resume needs --out"), ("--resume --evaluate x", "--resume and --evaluate cannot be combined"),
+    ("--evaluate x --predict x.safetensors y.png", "--evaluate and --predict cannot be combined"),
+    ("--predict x.safetensors", "--predict needs a checkpoint, such as runs/NAME/checkpoint.safetensors, and pictures; "
+     "got x.safetensors"),
+    ("--predict a b c d", "and pictures; got a, b, c, ..."), ("--csv x.csv", "--csv needs --evaluate or --predict"),
+    ("--evaluate x --csv .", "--csv must be a file in a folder that exists, got ."),
+    ("--evaluate x --csv no/such.csv", "--csv must be a file in a folder that exists, got no/such.csv"),
 ])
 def test_bad_values_are_one_line(line, message):
     with pytest.raises(RunError) as error:
         parse(Options, "", line.split())
     assert message in str(error.value) and "\n" not in str(error.value) and error.value.code == 2
+
+
+@pytest.mark.parametrize("line", ["--evaluate x y", "--predict x.safetensors y.png", "--evaluate x --csv y.csv"])
+def test_what_one_process_does_alone(line):
+    parse(Options, "", line.split())
+    with pytest.raises(RunError, match="run it without mpiexec"):
+        parse(Options, "", line.split(), processes=2)
+    parse(Options, "", ["--evaluate", "x"], processes=2)
+
+
+def test_a_folder_that_holds_a_run_is_refused_for_a_new_run_only(tmp_path):
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"")
+    with pytest.raises(RunError, match="already holds a run"):
+        parse(Options, "", ["--out", str(tmp_path)])
+    parse(Options, "", ["--out", str(tmp_path), "--predict", "x.safetensors", "y.png"])
 
 
 @pytest.mark.parametrize("text", ["", "a", "c,a"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import tinynet
-from tinynet import backend, data, emulator, explain, optim
+from tinynet import backend, emulator, explain, optim
 from tinynet.errors import RunError
 from tinynet.files import printable
 from tinynet.models.alexnet import sizes
@@ -61,7 +61,6 @@ def check_sizes(options, devices, saved=None):
         what = f"--width {options.width:g}, --image-size {options.image_size} and --batch-size {options.batch_size}"
         need, have = (f"{size / 2**30:,.0f} GiB" for size in (bytes_needed, there))
         raise RunError(f"{what} need at least {need} of memory; there are {have}")
-    data.check_name(options.data, round(options.image_size * 256 / 224))
 
 
 def memory_of(devices):
@@ -125,7 +124,7 @@ def begin(options, ranks, loaders, saved, out, **parts):
     if ranks.rank == 0 and saved:
         print(f"going on after step {progress.step}, in epoch {loaders.train.epoch + 1} of {options.epochs}")
     elif ranks.rank == 0:
-        describe(whole, loaders, options.batch_size)
+        describe(whole, loaders, options)
     if ranks.world_size > 1:
         connect(ranks, options, model.devices)
     return folder
@@ -141,16 +140,30 @@ def follow_new_curve(optimizer, schedule, warm_up):
             group["lr"] *= curve.factor(curve.t)
 
 
-def describe(model, loaders, batch_size):
-    """The sizes of the data, the table of layers, and how much of each layer's signal depends on the image."""
+def describe(model, loaders, options):
+    """Print the sizes of the data, the table of layers, and how much of each layer's signal depends on the image."""
     train, val = loaders.train.dataset, loaders.val["center crop"].dataset
     print(f"{len(train):,} training and {len(val):,} validation images in {len(train.classes)} classes")
-    print(explain.layer_table(model, batch_size))
+    print(explain.layer_table(model, options.batch_size))
     few = [image for _, image in explain.readable(val, loaders.plain, loaders.train.side, 24)]
     if not few:
         raise RunError(f"none of {min(24, len(val))} images tried in {val.root} can be read")
     shares = explain.signal_share(model, np.stack(few))
-    print("variation with the image, by layer: " + ", ".join(f"{k} {v:.1%}" for k, v in shares.items()))
+    print("how much each layer's output changes from image to image, before training, in percent of its size: "
+          + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
+    print(signal_line(shares["fc8"], options.recipe, len(train.classes)))
+
+
+GOOD_SHARE = 0.01  # of the scores. Recipe paper has less, and a loss that stays for long where it began; he has 30 %
+
+
+def signal_line(share, recipe, classes):
+    """What it means for training how much of the scores depends on the image, and what to do. recipe: its name."""
+    if share >= GOOD_SHARE:
+        return "  fc8, the scores, depends on the image: the loss can fall from the start"
+    guessing = f"of guessing, log({classes}) = {math.log(classes):.2f}"
+    return (f"  fc8, the scores, is below {GOOD_SHARE:.0%}: it hardly depends on the image yet, and the loss may stay "
+            f"near that {guessing}, for long" + "; if it does, try --recipe he" * (recipe != "he"))
 
 
 def connect(ranks, options, devices):

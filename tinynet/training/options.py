@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tinynet.errors import RunError
+from tinynet.files import printable
 from tinynet.parallel.launch import launched_rank
 from tinynet.training.checkpoint import CheckpointError
 from tinynet.training.run_folder import check_folder
@@ -33,6 +34,7 @@ def option(default, help=None, *, above=None, least=None, below=None, choices=No
 
 
 LARGEST = 10**9  # of any whole number
+CHECKPOINT = ".safetensors"
 
 
 @dataclass
@@ -53,12 +55,20 @@ class Arguments(NamedTuple):
     given: dict
     out: Path | None
     resume: bool
-    evaluate: Path | None
+    evaluate: list  # of checkpoints
+    predict: list  # of checkpoints and pictures, in any order
+    csv: Path | None
 
     @property
-    def checkpoint(self):
-        """The checkpoint to start from, or None."""
-        return self.out / "checkpoint.safetensors" if self.resume else self.evaluate
+    def checkpoints(self):
+        """The checkpoints to start from; [None] for a new run."""
+        if self.resume:
+            return [self.out / "checkpoint.safetensors"]
+        return self.evaluate or [path for path in self.predict if path.suffix == CHECKPOINT] or [None]
+
+    @property
+    def pictures(self):
+        return [path for path in self.predict if path.suffix != CHECKPOINT]
 
 
 class Parser(argparse.ArgumentParser):
@@ -70,8 +80,11 @@ class Parser(argparse.ArgumentParser):
             super().print_help(file)
 
 
-def parse(options, description, argv=None):
-    """Arguments for a dataclass of options: those, and --out, --resume, --evaluate. Raises RunError."""
+def parse(options, description, argv=None, processes=1):
+    """Arguments for a dataclass of options: those, and --out, --resume, --evaluate, --predict, --csv. Raises RunError.
+
+    processes: how many mpiexec has started.
+    """
     parser = Parser(description=description, allow_abbrev=False)
     fields = {field.name: field for field in dataclasses.fields(options)}
     for name, field in fields.items():
@@ -80,14 +93,22 @@ def parse(options, description, argv=None):
         parser.add_argument(flag(name), **how)
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: a new one under runs/)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    parser.add_argument("--evaluate", type=Path, metavar="CHECKPOINT", help="only evaluate it, on --data")
+    parser.add_argument("--evaluate", type=Path, metavar="CHECKPOINT", nargs="+", default=[],
+                        help="only evaluate it, on --data; of several, each, and the average of their softmaxes")
+    parser.add_argument("--predict", type=Path, metavar=("CHECKPOINT", "PICTURE"), nargs="+", default=[],
+                        help="only say what pictures show, or those in a folder, by a checkpoint, or by the average of "
+                        "several; predictions.png comes into --out, or beside the checkpoint")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="with --evaluate or --predict: write the five best "
+                        "classes of each picture into this file")
     values = vars(parser.parse_args(argv))
-    out, resume, evaluate = (values.pop(name) for name in ("out", "resume", "evaluate"))
+    actions = {name: values.pop(name) for name in ("out", "resume", "evaluate", "predict", "csv")}
     given = {name: value for name, value in values.items() if value is not None}
     for name, value in given.items():
         check_range(name, value, fields[name].metadata)
-    check_out(out, resume, evaluate)
-    return Arguments(given, out, resume, evaluate)
+    arguments = Arguments(given, **actions)
+    check_actions(arguments, processes)
+    check_out(arguments)
+    return arguments
 
 
 def flag(name):
@@ -110,16 +131,32 @@ def check_range(name, value, metadata):
         raise RunError(f"{flag(name)} must not be empty")
 
 
-def check_out(out, resume, evaluate):
-    if resume and evaluate:
-        raise RunError("--resume and --evaluate cannot be combined")
+def check_actions(arguments, processes):
+    _, _, resume, evaluate, predict, csv = arguments
+    asked = [flag for flag, value in (("--resume", resume), ("--evaluate", evaluate), ("--predict", predict)) if value]
+    if len(asked) > 1:
+        raise RunError(f"{' and '.join(asked)} cannot be combined")
+    if predict and not (arguments.pictures and arguments.checkpoints != [None]):
+        got = ", ".join(map(printable, predict[:3])) + ", ..." * (len(predict) > 3)
+        expected = f"a checkpoint, such as runs/NAME/checkpoint{CHECKPOINT}, and pictures"
+        raise RunError(f"--predict needs {expected}; got {got}")
+    if csv and not (evaluate or predict):
+        raise RunError("--csv needs --evaluate or --predict")
+    if csv and (csv.is_dir() or not csv.parent.is_dir()):
+        raise RunError(f"--csv must be a file in a folder that exists, got {printable(csv)}")
+    if processes > 1 and (predict or csv or len(evaluate) > 1):
+        raise RunError("--predict, --csv and several checkpoints are for one process: run it without mpiexec")
+
+
+def check_out(arguments):
+    out, resume = arguments.out, arguments.resume
     if out and out.exists() and not out.is_dir():
         raise RunError(f"--out must be a folder, {out} is a file")
     if resume and out is None:
         raise RunError("--resume needs --out, the folder of the run to go on with")
-    if out and not resume and (out / "checkpoint.safetensors").exists():
-        raise RunError(f"{out} already holds a run: add --resume to go on with it, or choose another --out")
-    if out and not resume and not evaluate:
+    if out and arguments.checkpoints == [None]:  # a new run
+        if (out / "checkpoint.safetensors").exists():
+            raise RunError(f"{out} already holds a run: add --resume to go on with it, or choose another --out")
         check_folder(out)
 
 

@@ -107,6 +107,9 @@ class Progress:
         shares = f"top-1 {result['top1']:.1%}, top-5 {result['top5']:.1%} (center crop)"
         if self.ranks.rank == 0:
             self.bar.write(f"epoch {self.evaluated}: validation loss {result['loss']:.3f}, {shares}")
+            if self.evaluated == 1 and result["top1"] > (trained := self.metrics.recent("top1", len(self.loader))):
+                self.bar.write(f"better than in training ({trained:.1%}), as usual at first: dropout and augmentation "
+                               "make only training harder, and its figure is a mean over the whole epoch")
             if self.evaluated == 3 and result["loss"] > 0.98 * math.log(len(self.loader.dataset.classes)):
                 self.bar.write("that is still close to guessing: try --recipe he or chm2012, or another --lr")
 
