@@ -87,6 +87,15 @@ def test_the_network_is_the_one_that_was_asked_for():
     assert (again != other).mean() > 0.99
 
 
+def test_the_layers_are_in_the_papers_order():
+    """LRN after the ReLU, pooling after LRN (3.5); dropout on the outputs of the first two fully connected layers."""
+    names = [name for name, _ in AlexNet(10, width=0.05, image_size=63).layers]
+    assert names == [
+        "conv1", "relu1", "lrn1", "pool1", "conv2", "relu2", "lrn2", "pool2", "conv3", "relu3", "conv4", "relu4",
+        "conv5", "relu5", "pool5", "flatten5", "fc6", "relu6", "dropout6", "fc7", "relu7", "dropout7", "fc8",
+    ]
+
+
 def test_weights_are_gaussian():
     """Of a normal distribution, 68.3 % are within one standard deviation, 95.4 % within two, 99.7 % within three."""
     tinynet.manual_seed(0)
