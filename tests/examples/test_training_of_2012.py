@@ -127,7 +127,7 @@ class Tiny(nn.Module):
 
 class Batches(list):
     def load_state_dict(self, state):
-        assert state == {"epoch": 0, "position": 0}
+        self.state = state
 
 
 def batches(*sizes):
@@ -177,8 +177,19 @@ def test_an_evaluation_counts_images_in_evaluation_mode():
     assert (result["top1"], result["top5"]) == (np.mean(rank < 1), np.mean(rank < 5))
     assert len({np.mean(rank < k) for k in (1, 2, 4, 5, 6)}) == 5, "a wrong k must show"
     assert not any(model.modes)
+    assert sets.state == {"epoch": 0, "position": 0}, "an evaluation that was stopped begins again"
     (line,) = training.result_lines(model, {"center crop": sets}, Ranks())
     assert line == f"center crop: top-1 {100 * np.mean(rank < 1):.1f} % top-5 {100 * np.mean(rank < 5):.1f} %"
+
+
+def test_an_evaluation_is_of_the_images_of_all_ranks():
+    """Counts and sums are added; the ranks' means would weigh images of small shards more."""
+    elsewhere = [30, 60.0, 15.0, 27.0]  # another rank's count and sums
+    others = SimpleNamespace(all_gather_object=lambda own: [own, elsewhere])
+    sets = Batches((x, labels + 2) for x, labels in batches(10))
+    here, both = (training.evaluate(Seven(), sets, ranks) for ranks in (Ranks(), others))
+    for name, total in zip(("loss", "top1", "top5"), elsewhere[1:], strict=True):
+        assert both[name] == pytest.approx((10 * here[name] + total) / 40)
 
 
 class OneBatch:
