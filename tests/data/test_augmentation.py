@@ -21,6 +21,11 @@ def test_names_choose_the_transforms(names, crop, transforms):
     assert [type(other) for other in others] == transforms
 
 
+def test_how_far_each_goes():
+    rotation, flip, contrast, colors = augmentation("rotation,flips,contrast,colors", 24, COLORS)[1]
+    assert (rotation.degrees, flip.p, contrast.strength) == (15, 0.5, 0.3) and colors is COLORS
+
+
 def test_an_unknown_name_is_named():
     with pytest.raises(data.DataError, match=r"augmentation: names must be some of crops, .*, got 'crops,flip'"):
         augmentation("crops,flip", 24, COLORS)

@@ -55,32 +55,121 @@ def test_the_papers_preset():
         "preset": "paper", "recipe": "paper", "schedule": "plateau", "epochs": 90, "batch_size": 128, "width": 1.0,
         "image_size": 224, "outputs": 1000,
     }
-    assert {name: quick[name] for name in ("devices", "lr", "recipe", "schedule", "epochs", "batch_size", "width",
-                                           "image_size")} == {
-        "devices": "cpu,cpu", "lr": 0.01, "recipe": "he", "schedule": "cosine", "epochs": 40, "batch_size": 64,
-        "width": 0.5, "image_size": 112,
+
+
+QUICK = {
+    "preset": "quick", "devices": "cpu,cpu", "split_fc8": False, "parallel": "data", "recipe": "he",
+    "schedule": "cosine", "epochs": 40, "batch_size": 64, "lr": 0.01, "scale_lr": False, "warm_up": 0, "width": 0.5,
+    "image_size": 112, "outputs": 0, "variant": "", "dropout": 0.5, "weight_decay": 0.0005,
+    "augment": "crops,flips,colors",
+}
+
+
+def test_the_quick_preset():
+    """What docs and benchmarks report was trained with these."""
+    photographs, shapes = asdict(options(data="d")), asdict(options())
+    assert {name: photographs[name] for name in QUICK} == QUICK
+    assert {name: value for name, value in shapes.items() if value != photographs[name]} == {
+        "data": "shapes", "width": 0.25, "image_size": 64, "epochs": 28, "batch_size": 32,
     }
 
 
+def test_the_network_is_the_one_that_was_asked_for():
+    asked = dict(width=0.1, image_size=67, dropout=0.3, split_fc8=True, variant="tanh,no-conv3")
+    o = options(data="d", recipe="caffe", outputs=12, seed=3, **asked)
+    model, more = (example.make_model(o, classes, ["cpu", "cpu"], Ranks()) for classes in (10, 20))
+    expected = asked | dict(recipe=RECIPES["caffe"], devices=["cpu", "cpu"], groups=2)
+    assert model.arguments == expected | {"classes": 12} and more.arguments == expected | {"classes": 20}
+    assert model.dropout6.parts[0].p == model.dropout7.parts[0].p == 0.3
+    again, other = (example.make_model(options(data="d", recipe="caffe", outputs=12, seed=seed, **asked), 10,
+                                       ["cpu", "cpu"], Ranks()).state_dict()["fc7.weight"] for seed in (3, 4))
+    np.testing.assert_array_equal(again, model.state_dict()["fc7.weight"])
+    assert (again != other).mean() > 0.99
+
+
+def test_the_layers_are_in_the_papers_order():
+    """LRN after the ReLU, pooling after LRN (3.5); dropout on the outputs of the first two fully connected layers."""
+    names = [name for name, _ in AlexNet(10, width=0.05, image_size=63).layers]
+    assert names == [
+        "conv1", "relu1", "lrn1", "pool1", "conv2", "relu2", "lrn2", "pool2", "conv3", "relu3", "conv4", "relu4",
+        "conv5", "relu5", "pool5", "flatten5", "fc6", "relu6", "dropout6", "fc7", "relu7", "dropout7", "fc8",
+    ]
+
+
+def test_weights_are_gaussian():
+    """Of a normal distribution, 68.3 % are within one standard deviation, 95.4 % within two, 99.7 % within three."""
+    tinynet.manual_seed(0)
+    weights = AlexNet(10, width=0.1, image_size=63).state_dict()["fc7.weight"] / 0.01
+    assert abs(weights.mean()) < 0.01
+    for deviations, share in ((1, 0.683), (2, 0.954), (3, 0.997)):
+        assert (abs(weights) < deviations).mean() == pytest.approx(share, abs=0.005)
+
+
 @pytest.mark.parametrize("recipe", TABLE)
-def test_the_update_is_the_papers(recipe):
-    """v <- 0.9 v - 0.0005 lr w - lr g; of biases at the recipe's rate, and decay or not."""
-    o = options(preset="paper", recipe=recipe, width=0.05, image_size=63)
+@pytest.mark.parametrize("given", [{}, {"lr": 0.03, "weight_decay": 0.002}])
+def test_the_update_is_the_papers(recipe, given):
+    """v <- 0.9 v - 0.0005 lr w - lr g; of biases at the recipe's rate, and decay or not.
+
+    The rate falls in between: v keeps what it has, which PyTorch's momentum would scale.
+    """
+    o = options(preset="paper", recipe=recipe, width=0.05, image_size=63, **given)
     model = AlexNet(10, width=0.05, image_size=63, recipe=RECIPES[recipe])
     optimizer, _, warm_up = example.make_optimizer(o, model, 5)
     rng, v = np.random.default_rng(0), {}
+    rate, weight_decay = given.get("lr", 0.01), given.get("weight_decay", 0.0005)
     assert warm_up is None and sum(len(group["params"]) for group in optimizer.param_groups) == 16
     for _ in range(3):
         before = {name: p.data.astype(np.float64) for name, p in model.named_parameters()}
         for name, p in model.named_parameters():
             p.grad = rng.standard_normal(p.shape).astype(np.float32)
             bias = name.endswith("bias")
-            lr = 0.01 * (TABLE[recipe][4] if bias else 1)
-            decay = 0.0005 * (TABLE[recipe][5] if bias else 1)
+            lr = rate * (TABLE[recipe][4] if bias else 1)
+            decay = weight_decay * (TABLE[recipe][5] if bias else 1)
             v[name] = 0.9 * v.get(name, 0) - decay * lr * before[name] - lr * p.grad
         optimizer.step()
         for name, p in model.named_parameters():
             np.testing.assert_allclose(p.data, before[name] + v[name], rtol=1e-5, atol=1e-6)
+        rate /= 10
+        for group in optimizer.param_groups:
+            group["lr"] /= 10
+
+
+def rates(epochs, schedule, error=lambda epoch: 1.0, **given):
+    """Of the weights in each epoch; error: the validation error after it."""
+    o = options(data="d", schedule=schedule, epochs=epochs, **given)
+    optimizer, schedule, _ = example.make_optimizer(o, AlexNet(10, width=0.05, image_size=63), 5)
+    found = []
+    for epoch in range(epochs):
+        found.append(optimizer.param_groups[0]["lr"])
+        schedule.step(error(epoch))
+    return found
+
+
+def test_the_rate_falls_by_ten_as_often_as_the_error_stays():
+    """In 2012, three times. It falls after five epochs without a new best; any fall of the error is one."""
+    assert rates(18, "plateau") == pytest.approx([1e-2] * 6 + [1e-3] * 5 + [1e-4] * 5 + [1e-5] * 2)
+    assert rates(18, "plateau", lambda epoch: 0.999**epoch) == pytest.approx([1e-2] * 18)
+
+
+def test_the_other_schedules():
+    assert rates(7, "step") == pytest.approx([1e-2] * 2 + [1e-3] * 2 + [1e-4] * 3)
+    assert rates(4, "cosine") == pytest.approx(0.005 * (1 + np.cos(np.pi * np.arange(4) / 4)))
+
+
+@pytest.mark.parametrize("given, first, last", [
+    ({"warm_up": 2}, 0.001, 0.01), ({"warm_up": 2, "lr": 0.05}, 0.005, 0.05),
+    ({"warm_up": 2, "scale_lr": True, "batch_size": 512}, 0.01, 0.04),  # from the rate of 128 images
+    ({"warm_up": 2, "scale_lr": True, "batch_size": 32}, 0.0025, 0.0025),
+])
+def test_warm_up_and_scaled_rates(given, first, last):
+    """Goyal et al., 2017: a rate in proportion to the batch, reached step by step."""
+    model = AlexNet(10, width=0.05, image_size=63)
+    optimizer, _, warm_up = example.make_optimizer(options(data="d", **given), model, 5)
+    found = []
+    for _ in range(12):
+        found.append(optimizer.param_groups[0]["lr"])
+        warm_up.step()
+    assert found == pytest.approx([*np.linspace(first, last, 11), last])
 
 
 @pytest.mark.parametrize("improves, rate", [(True, 0.01), (False, 0.001)])
@@ -89,6 +178,8 @@ def test_the_plateau_is_that_of_the_validation_error(monkeypatch, tmp_path, impr
     pictures, epochs = data.shapes(tmp_path, train=16, val=10, side=72), iter(range(100))
 
     def result(model, loader, ranks, after_batch=None):
+        assert loader.dataset.root == pictures / "val" and isinstance(loader.crop, data.CenterCrop)
+        assert loader.side == 72  # 63 / 224 * 256
         epoch = next(epochs)
         return {"loss": 9 / (1 + epoch), "top1": 0.1 + 0.01 * epoch * improves, "top5": 0.5}
 
