@@ -7,15 +7,16 @@ from tinynet import functional as F
 from tinynet import nn
 from tinynet.errors import RunError
 from tinynet.models import RECIPES, AlexNet
-from tinynet.models.recipes import PHOTO_STD
+from tinynet.models.recipes import CODE_LRN, PHOTO_STD
 
 LAST = {"alexnet": "fc8", "four-layers": "fc4"}
 # He's rule in conv1, too: its windows are small here, and its inputs have unit deviation. Small first logits
 FOUR_LAYERS = replace(RECIPES["he"], weight_std={"fc4": 0.01})
 
-# cuda-convnet's, for pixels of 0 to 255. Ours are divided by PHOTO_STD, so activations are smaller by that, and their
-# squares by its square: with alpha = 5e-5 the layer would only multiply by a constant.
-LRN = dict(size=3, alpha=5e-5 * PHOTO_STD**2, beta=0.75, k=1.0)
+# LRN's constants are for pixels of 0 to 255. Where these are divided by PHOTO_STD, activations are smaller by that, and
+# their squares by its square: with the same alpha, LRN would only multiply by a constant (in recipe he, it does).
+LRN = dict(size=3, alpha=5e-5 * PHOTO_STD**2, beta=0.75, k=1.0)  # cuda-convnet's
+SCALED_LRN = replace(RECIPES["he"], lrn=CODE_LRN | {"alpha": CODE_LRN["alpha"] * PHOTO_STD**2})
 
 
 class FourLayers(nn.Module):
@@ -60,7 +61,9 @@ def make_network(setting, classes):
 
 
 def recipe_of(setting):
-    return FOUR_LAYERS if setting.network == "four-layers" else RECIPES[setting.recipe]
+    if setting.network == "four-layers":
+        return FOUR_LAYERS
+    return SCALED_LRN if setting.recipe == "he, LRN scaled" else RECIPES[setting.recipe]
 
 
 def take_weights(model, weights, but=None):
