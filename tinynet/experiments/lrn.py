@@ -1,7 +1,7 @@
 """Local response normalization (section 3.3): figure 2 with and without it, and the four-layer network.
 
-The paper's alpha is for pixels of 0 to 255. Recipe he divides them by 58, so that k outweighs the sum of squares: its LRN
-multiplies all outputs by 0.59 and does nothing else. With alpha times 58 squared it is the paper's again.
+The paper's alpha is for pixels of 0 to 255. Recipe he divides them by 58, so that k outweighs the sum of squares: its
+LRN multiplies all outputs by 0.59 and does nothing else. With alpha times 58 squared it is the paper's again.
 """
 
 CLAIM = "LRN lowers the top-1 error by 1.4 and the top-5 error by 1.2 points; on CIFAR-10, from 13 to 11 % (3.3)"
