@@ -27,7 +27,7 @@ def curves(path, rows, steps_per_epoch, title):
     evaluated = [i for i, row in enumerate(rows) if row.get("val_loss") not in (None, "")]  # 0.0 is a loss
     epochs = column("step", [rows[i] for i in evaluated]) / steps_per_epoch
     figure = Figure(figsize=(10, 3.8), layout="constrained")
-    _title(figure.suptitle, title, fontsize=11, color=INK)
+    draw_text(figure.suptitle, title, fontsize=11, color=INK)
     left, right = figure.subplots(1, 2)
     losses, steps = column("loss"), column("step") / steps_per_epoch
     left.plot(steps, losses, color=FAINT, lw=0.5)
@@ -49,7 +49,7 @@ def curves(path, rows, steps_per_epoch, title):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False, fontsize=9)
-    return _save(figure, path, 130)
+    return save(figure, path, 130)
 
 
 def filters(path, weight, names, title):
@@ -63,7 +63,7 @@ def filters(path, weight, names, title):
     rows = each // columns
     R, S = weight.shape[2:]
     figure = Figure(figsize=(columns * 0.52, len(names) * (rows * 0.52 + 0.3) + 0.4), layout="constrained")
-    _title(figure.suptitle, title, fontsize=11, color=INK)
+    draw_text(figure.suptitle, title, fontsize=11, color=INK)
     blocks = zip(np.atleast_1d(figure.subplots(len(names), 1)), np.split(weight, len(names)), names, strict=True)
     for axes, part, name in blocks:
         picture = np.ones((rows * (R + 1) - 1, columns * (S + 1) - 1, 3))
@@ -73,8 +73,8 @@ def filters(path, weight, names, title):
             picture[top : top + R, left : left + S] = stretched.transpose(1, 2, 0)
         axes.imshow(picture, interpolation="nearest")
         axes.set_axis_off()
-        _title(axes.set_title, name, fontsize=9, color=MUTED, loc="left")
-    return _save(figure, path, 130)
+        draw_text(axes.set_title, name, fontsize=9, color=MUTED, loc="left")
+    return save(figure, path, 130)
 
 
 def nearest(path, rows, title):
@@ -84,15 +84,15 @@ def nearest(path, rows, title):
     """
     columns = len(rows[0])
     figure = Figure(figsize=(columns * 1.35, len(rows) * 1.5 + 0.4), layout="constrained")
-    _title(figure.suptitle, title, fontsize=10, color=INK)
+    draw_text(figure.suptitle, title, fontsize=10, color=INK)
     for row, axes_row in zip(rows, figure.subplots(len(rows), columns, squeeze=False), strict=True):
         for number, (axes, (picture, name)) in enumerate(zip(axes_row, row, strict=True)):
             color = INK if number == 0 else SAME if name == row[0][1] else HELD_OUT
             axes.imshow(picture)
             axes.set(xticks=[], yticks=[])
-            _title(axes.set_title, _short(name), fontsize=8, color=color)
+            draw_text(axes.set_title, _short(name), fontsize=8, color=color)
             axes.spines[:].set(color=color, linewidth=2.5 if number == 0 else 1.5)
-    return _save(figure, path, 90)
+    return save(figure, path, 90)
 
 
 def predictions(path, pictures, title):
@@ -105,7 +105,7 @@ def predictions(path, pictures, title):
     down = -(-len(pictures) // across)
     figure = Figure(figsize=(max(across * 1.9, 5), down * 3 + 0.4), layout="constrained")
     figure.get_layout_engine().set(hspace=0, h_pad=0.03)
-    _title(figure.suptitle, title, fontsize=10, color=INK)
+    draw_text(figure.suptitle, title, fontsize=10, color=INK)
     cells = figure.subplots(2 * down, across, squeeze=False, height_ratios=[1.9, 1.1] * down)
     for axes in cells.flat:
         axes.set(xticks=[], yticks=[])
@@ -116,16 +116,16 @@ def predictions(path, pictures, title):
         above.imshow(picture)
         above.spines[:].set(visible=True, linewidth=2, color=INK if name is None else
                             SAME if guesses[0][0] == name else HELD_OUT)
-        _title(above.set_xlabel, _short(name or "not known"), fontsize=9, color=INK if name else MUTED,
+        draw_text(above.set_xlabel, _short(name or "not known"), fontsize=9, color=INK if name else MUTED,
                labelpad=2)
         for place, (guess, probability) in enumerate(guesses):
             right = guess == name
             below.barh(place, probability, height=0.86, color=RIGHT if right else FAINT)
-            _title(below.text, 0.02, place, _short(guess), va="center", fontsize=8, color=INK,
+            draw_text(below.text, 0.02, place, _short(guess), va="center", fontsize=8, color=INK,
                    weight="bold" if right else "normal")
             below.text(1, place, f"{probability:.0%}", va="center", ha="right", fontsize=8, color=INK)
         below.set(xlim=(0, 1), ylim=(5, -0.5))  # with a gap below
-    return _save(figure, path, 110)
+    return save(figure, path, 110)
 
 
 def _short(name):
@@ -151,7 +151,7 @@ def columns(path, steps, title):
     figure = Figure(figsize=(right + 0.2, bottom + 1.0))
     axes = figure.add_axes([0, 0, 1, 1], xlim=(-0.1, right + 0.1), ylim=(bottom + 0.1, -0.9))
     axes.set_axis_off()
-    _title(axes.text, right / 2, -0.58, title, ha="center", va="center", fontsize=11, color=INK)
+    draw_text(axes.text, right / 2, -0.58, title, ha="center", va="center", fontsize=11, color=INK)
     for d, x in enumerate(left):
         axes.text(x, -0.12, f"device {d}", fontsize=9, color=DEVICES[d % len(DEVICES)])
     for number, (box, top) in enumerate(zip(boxes, tops, strict=True)):
@@ -170,16 +170,16 @@ def columns(path, steps, title):
             text = (f"{amount}\neach way" if both else f"{amount}\none way") if number else f"a copy each:\n{amount}"
             y = top - 0.42 if number else height / 2
             axes.text(left[-1] + width + 0.2, y, text, va="center", fontsize=9, color=INK)
-    return _save(figure, path, 110)
+    return save(figure, path, 110)
 
 
-def _title(draw, *arguments, **style):
+def draw_text(draw, *arguments, **style):
     """Draw text that may hold the name of a folder, in which $ begins no formula."""
     *place, text = arguments
     draw(*place, printable(text), parse_math=False, **style)
 
 
-def _save(figure, path, dpi):
+def save(figure, path, dpi):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # drawn as a box
         if path is not None:

@@ -3,9 +3,10 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from tinynet import plot
 from tinynet.files import replacing
 
-COLORS = ["#3b6ea5", "#c8442b", "#2e7d32", "#9c6b00", "#7a4b9d", "#00838f", "#8a8a8a", "#ad1457", "#5d4037", "#222222"]
+COLORS = [*plot.DEVICES, "#7a4b9d", "#00838f", plot.MUTED, "#ad1457", "#5d4037", plot.INK]
 
 
 def spread(values, digits=1):

@@ -54,7 +54,7 @@ class Run:
             options = SimpleNamespace(**{"variant": ""} | saved.info["options"])
             if options.variant:
                 raise RunError(f"{path} has the variant {options.variant}, and the page knows figure 2 only")
-            checked = SimpleNamespace(**vars(options) | {"batch_size": 1, "data": "shapes"})  # its data may be gone
+            checked = SimpleNamespace(**vars(options) | {"batch_size": 1})
             training.check_sizes(checked, DEVICES, saved)
             self.classes, self.size, recipe = saved.info["classes"], options.image_size, RECIPES[options.recipe]
             outputs = max(len(self.classes), options.outputs)

@@ -12,8 +12,8 @@ from tinynet.explain.norms import dead_share, layer_norms
 from tinynet.explain.patches import exciting_patches
 from tinynet.files import printable
 from tinynet.plot import HELD_OUT, INK, MUTED, SAME, TRAINING
-from tinynet.plot import _save as save
-from tinynet.plot import _title as title
+from tinynet.plot import save as save
+from tinynet.plot import draw_text as title
 
 FIGURES = ["curves.png", "conv1.png", "filters.png", "layers.png", "patches.png", "confusion.png", "mistakes.png",
            "nearest.png"]  # fmt: skip
