@@ -11,9 +11,7 @@ from tinynet.explain.features import batches, nearest_pictures
 from tinynet.explain.norms import dead_share, layer_norms
 from tinynet.explain.patches import exciting_patches
 from tinynet.files import printable
-from tinynet.plot import HELD_OUT, INK, MUTED, SAME, TRAINING
-from tinynet.plot import save as save
-from tinynet.plot import draw_text as title
+from tinynet.plot import HELD_OUT, INK, MUTED, SAME, TRAINING, draw_text, save
 
 FIGURES = ["curves.png", "conv1.png", "filters.png", "layers.png", "patches.png", "confusion.png", "mistakes.png",
            "nearest.png"]  # fmt: skip
@@ -100,7 +98,7 @@ def layers(path, norms, shares, lr, batch, images, about):
             ax.set_xticks(10.0 ** np.arange(low, high + 1))
             ax.minorticks_off()
         ax.set_xlabel(label, fontsize=8)
-        title(ax.set_title, head, fontsize=10, color=INK)
+        draw_text(ax.set_title, head, fontsize=10, color=INK)
     if has_relus:
         axes[-1].barh(places, [100 * shares.get(layer, 0) for layer in norms], color=HELD_OUT, height=0.7)
         for place, layer in zip(places, norms, strict=True):
@@ -108,7 +106,7 @@ def layers(path, norms, shares, lr, batch, images, about):
             axes[-1].text(100 * shares.get(layer, 0) + 2, place, text, va="center", fontsize=8, color=MUTED)
         axes[-1].set(xlim=(0, 118), xticks=[0, 50, 100])
         axes[-1].set_xlabel(f"% of units that are 0 for all {images} images", fontsize=8)
-        title(axes[-1].set_title, "dead ReLUs", fontsize=10, color=INK)
+        draw_text(axes[-1].set_title, "dead ReLUs", fontsize=10, color=INK)
     axes[0].set_yticks(places, list(norms))
     axes[0].invert_yaxis()
     for ax in axes:
@@ -142,7 +140,7 @@ def patches(path, found, images, side, about):
         ax.set_xticks([])
         ax.tick_params(length=0, labelcolor=MUTED)
         ax.spines[:].set_visible(False)
-        title(ax.set_title, f"{layer}: field {size} x {size}, picture {side} x {side} pixels", fontsize=9, color=INK)
+        draw_text(ax.set_title, f"{layer}: field {size} x {size}, picture {side} x {side} pixels", fontsize=9, color=INK)
     return save(figure, path, 130)
 
 
@@ -189,7 +187,7 @@ def mistakes(path, cells, images, about):
             ax.imshow(picture)
             text = f"said: {short(said)}, {sure:.0%}", f"is: {short(right)}"
             for y, line, color in zip((1.13, 1.03), text, (HELD_OUT, SAME), strict=True):
-                title(ax.text, 0.5, y, line, transform=ax.transAxes, ha="center", fontsize=8, color=color)
+                draw_text(ax.text, 0.5, y, line, transform=ax.transAxes, ha="center", fontsize=8, color=color)
     return save(figure, path, 110)
 
 
