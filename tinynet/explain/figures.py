@@ -140,7 +140,8 @@ def patches(path, found, images, side, about):
         ax.set_xticks([])
         ax.tick_params(length=0, labelcolor=MUTED)
         ax.spines[:].set_visible(False)
-        draw_text(ax.set_title, f"{layer}: field {size} x {size}, picture {side} x {side} pixels", fontsize=9, color=INK)
+        head = f"{layer}: field {size} x {size}, picture {side} x {side} pixels"
+        draw_text(ax.set_title, head, fontsize=9, color=INK)
     return save(figure, path, 130)
 
 
