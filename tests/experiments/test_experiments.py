@@ -16,13 +16,14 @@ from PIL import Image
 from tinynet import data
 from tinynet.experiments.__main__ import NAMES, main, module
 from tinynet.experiments.fit import fit
-from tinynet.experiments.images import Images
+from tinynet.experiments.images import Images, Source
 from tinynet.experiments.networks import make_network
 from tinynet.experiments.setting import TINY, Setting
 from tinynet.parallel import Ranks
 from tinynet.training import load
 
 ROOT = Path(__file__).resolve().parents[2]
+SHAPES = Source("shapes", tiny=True)
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +83,9 @@ def run_to_the_end(folder, setting, stop_after=None):
 
     if stop_after:
         with pytest.raises(Stop):
-            fit(folder, "shapes", True, setting, after_epoch)
+            fit(folder, SHAPES, setting, after_epoch)
         assert not (folder / "result.json").exists()
-    fit(folder, "shapes", True, setting, lambda: epochs.append(1))
+    fit(folder, SHAPES, setting, lambda: epochs.append(1))
     assert len(epochs) == setting.epochs
     return json.loads((folder / "result.json").read_text()), load(folder / "checkpoint.safetensors").arrays["model"]
 
@@ -103,7 +104,7 @@ def test_a_run_is_that_of_the_example(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shapes = data.shapes(train=80, val=40, side=72)
     setting = TINY.but(epochs=2, recipe="paper", dropout=0.3, variant="tanh", augment="crops,colors", lr=0.001)
-    fit(tmp_path / "run", "shapes", True, setting, lambda: None)
+    fit(tmp_path / "run", SHAPES, setting, lambda: None)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     options = f"""--data {shapes} --devices cpu --recipe paper --dropout 0.3 --variant tanh --augment crops,colors
         --lr 0.001 --width 0.0625 --image-size 63 --epochs 2 --batch-size 8 --out {tmp_path}/other"""
@@ -119,7 +120,7 @@ def test_weights_are_handed_on(tmp_path):
     """Frozen layers stay as they are, and the others learn."""
     first = TINY.but(classes=(5, 10))
     frozen = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
-    _, before = run_to_the_end(tmp_path / first.key(Images(first, "shapes", True).digest), first)
+    _, before = run_to_the_end(tmp_path / first.key(Images(first, SHAPES).digest), first)
     _, other = run_to_the_end(tmp_path / "other", TINY.but(classes=(0, 5), start=first, frozen=frozen))
     _, same = run_to_the_end(tmp_path / "same", TINY.but(classes=(5, 10), start=first, frozen=("conv1",)))
     changed = {name for name in before if not np.array_equal(before[name], other[name])}
@@ -129,7 +130,7 @@ def test_weights_are_handed_on(tmp_path):
 
 def test_the_last_layer_begins_anew_for_other_classes(tmp_path):
     first, still = TINY.but(classes=(5, 10)), dict(lr=1e-12, weight_decay=0.0, seed=2)
-    _, before = run_to_the_end(tmp_path / first.key(Images(first, "shapes", True).digest), first)
+    _, before = run_to_the_end(tmp_path / first.key(Images(first, SHAPES).digest), first)
     other, same = (TINY.but(classes=classes, start=first, **still) for classes in ((0, 5), (5, 10)))
     drawn = make_network(other, 5).state_dict()["fc8.weight"]
     for setting, name, expected in ((other, "other", drawn), (same, "same", before["fc8.weight"])):
@@ -139,7 +140,7 @@ def test_the_last_layer_begins_anew_for_other_classes(tmp_path):
 
 
 def test_training_ends_when_its_error_is_low_enough(tmp_path):
-    fit(tmp_path, "shapes", True, TINY.but(epochs=5, until=1.0), lambda: None)
+    fit(tmp_path, SHAPES, TINY.but(epochs=5, until=1.0), lambda: None)
     assert len(json.loads((tmp_path / "result.json").read_text())["epochs"]) == 1
 
 
@@ -152,6 +153,8 @@ def test_settings_that_differ_have_other_folders():
     (["pool"], "there is no experiment pool; there are relu-vs-tanh, lrn, "),
     (["lrn", "--seeds", "0"], "--seeds: expected a whole number above 0, got 0"),
     (["lrn", "--data", "nowhere"], "nowhere/train does not exist; expected a folder with train/<class>/<images>"),
+    (["lrn", "--device", "cuda:9"], "cuda"),
+    (["lrn", "--device", "gpu"], "gpu"),
     (["lrn", "--full", "--tiny"], "not allowed with argument"),
     (["pretrain", "--data", "two"], "pretrain needs at least 4 classes; two has 2"),
     (["lrn", "--data", "two", "--out", "a-file"], "a-file"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tinynet import backend
 from tinynet.errors import RunError
+from tinynet.experiments.images import Source
 from tinynet.experiments.laboratory import Laboratory
 from tinynet.experiments.setting import FULL, SMALL, TINY
 from tinynet.experiments.workers import Workers
@@ -23,6 +24,7 @@ def main(arguments=None):
         if args.list or not args.name:
             print(*(f"{name:15} {module(name).CLAIM}" for name in NAMES), sep="\n")
             return 0
+        check_device(args.device)
         with Workers(args.processes) as workers:
             for name in NAMES if args.name == "all" else [args.name]:
                 perform(name, args, workers)
@@ -39,6 +41,14 @@ def main(arguments=None):
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.code
+
+
+def check_device(device):
+    """Raise RunError if it is not there."""
+    try:
+        backend.library(device)
+    except (ValueError, RuntimeError) as error:
+        raise RunError(str(error)) from error
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,6 +71,7 @@ def parser():
                         help="tables, figures and finished runs (default: runs/experiments)")
     parser.add_argument("--processes", type=positive, default=backend.usable_cores(),
                         help="runs at the same time, with one core each (default: one per core)")
+    parser.add_argument("--device", default="cpu", help="cpu (default), or cuda:0, which all processes then share")
     return parser
 
 
@@ -85,7 +96,8 @@ def perform(name, args, workers):
     experiment, base = module(name), FULL if args.full else TINY if args.tiny else SMALL
     if args.epochs:
         base = base.but(epochs=args.epochs)
-    lab = Laboratory(args.data, base, args.seeds, args.out, name, workers, args.tiny)
+    source = Source(args.data, args.tiny, args.device)
+    lab = Laboratory(source, base, args.seeds, args.out, name, workers)
     lab.page.text(f"# {name}: {experiment.CLAIM}")
     experiment.run(lab)
     lab.page.text(f"{lab.about()} {lab.seconds / 60:.1f} minutes of training on one core.")

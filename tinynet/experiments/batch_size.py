@@ -7,6 +7,7 @@ the gradient of a batch differs from that of many, |g - mean|^2 / |mean|^2. It s
 import numpy as np
 
 import tinynet
+from tinynet import backend
 from tinynet import functional as F
 from tinynet.experiments.fit import restored
 
@@ -21,7 +22,7 @@ def run(lab):
     lab.page.results(runs)
     lab.page.difference(runs, str(SIZES[-1]), str(SIZES[0]))
     first = runs[str(base.batch_size)] if str(base.batch_size) in runs else runs[str(SIZES[0])]
-    model, images = restored(first[0].folder, lab.name, lab.tiny, first[0].setting)
+    model, images = restored(first[0].folder, lab.source, first[0].setting)
     rows = [[str(size), f"{noise(model, images, size):.2f}"] for size in SIZES]
     lab.page.table(["images in a batch", "noise of its gradient"], rows)
     lab.page.curves(runs)
@@ -35,8 +36,9 @@ def noise(model, images, size):
     pixels, labels = (np.concatenate(part) for part in zip(*images.trained(), strict=True))
     for _ in range(BATCHES):
         chosen = rng.choice(len(labels), min(size, len(labels)), replace=False)
-        F.cross_entropy(model(tinynet.tensor(pixels[chosen])), labels[chosen]).backward()
-        gradients.append(np.concatenate([p.grad.ravel() for p in model.parameters()]))
+        x = tinynet.tensor(pixels[chosen], device=next(iter(model.parameters())).device)
+        F.cross_entropy(model(x), labels[chosen]).backward()
+        gradients.append(np.concatenate([backend.to_device(p.grad, "cpu").ravel() for p in model.parameters()]))
         for parameter in model.parameters():
             parameter.grad = None
     gradients = np.array(gradients)

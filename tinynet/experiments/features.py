@@ -18,7 +18,7 @@ def run(lab):
     runs = lab.train({"figure 2": {}})["figure 2"]
     paths = [run.folder / "features.npz" for run in runs]
     missing = [(path, run) for path, run in zip(paths, runs, strict=True) if not path.exists()]
-    lab.work([(save_features, path, lab.name, lab.tiny, run.setting) for path, run in missing], len(missing), "network")
+    lab.work([(save_features, path, lab.source, run.setting) for path, run in missing], len(missing), "network")
     found = [dict(np.load(path)) for path in paths]
     shares = {kind: [retrieval(one, kind) for one in found] for kind in ("fc7", "pixels")}
     errors = {kind: [100 * classify(one, kind) for one in found] for kind in ("fc7", "pixels")}
@@ -36,8 +36,8 @@ def run(lab):
     lab.page.save(figure)
 
 
-def save_features(path, name, tiny, setting, after):
-    model, images = restored(path.parent, name, tiny, setting)
+def save_features(path, source, setting, after):
+    model, images = restored(path.parent, source, setting)
     plain, found = images.to_validate(), {}
 
     def transform(image):

@@ -1,7 +1,7 @@
 """One training run: a Setting, a data set and a folder, which has a result.json in the end.
 
-The loop is the one of examples/alexnet_imagenet.py, for one process and one device. After each epoch there is a
-checkpoint, so a run that was stopped goes on where it was.
+The loop is the one of examples/alexnet_imagenet.py, for one process and one device, which need not be the CPU. After
+each epoch there is a checkpoint, so a run that was stopped goes on where it was.
 """
 
 import json
@@ -33,14 +33,14 @@ class History:
         self.epochs, self.losses = list(state["epochs"]), list(state["losses"])
 
 
-def fit(folder, name, tiny, setting, after_epoch):
-    """Train, unless folder/result.json is there. name: of the data. folder: of this run; others are beside it."""
+def fit(folder, source, setting, after_epoch):
+    """Train, unless folder/result.json is there. folder: of this run; others are beside it."""
     if (folder / "result.json").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    images = Images(setting, name, tiny)
+    images = Images(setting, source)
     loader, validate = images.to_train(), images.to_validate()
-    model, history = make_network(setting, len(images.train.classes)), History()
+    model, history = make_network(setting, len(images.train.classes), source.device), History()
     if setting.start:
         start = folder.parent / setting.start.key(images.digest) / "checkpoint.safetensors"
         other_classes = setting.classes != setting.start.classes
@@ -64,12 +64,12 @@ def fit(folder, name, tiny, setting, after_epoch):
         unfinished.write_text(json.dumps(result), encoding="utf-8")
 
 
-def restored(folder, name, tiny, setting):
+def restored(folder, source, setting):
     """(the trained network of a run, its Images)"""
     saved = load(folder / "checkpoint.safetensors")
     statistics = data.Statistics.from_state_dict(saved.state_dict("statistics"))
-    images = Images(setting, name, tiny, statistics)
-    model = make_network(setting, len(images.train.classes))
+    images = Images(setting, source, statistics)
+    model = make_network(setting, len(images.train.classes), source.device)
     saved.restore(model=model)
     return model, images
 
@@ -98,7 +98,7 @@ def train_epoch(model, loader, optimizer, losses):
     model.train()
     total, wrong, count = 0.0, 0, 0
     for images, labels in loader:
-        logits = model(tinynet.tensor(images))
+        logits = model(tinynet.tensor(images, device=model.devices[0]))
         loss = F.cross_entropy(logits, labels)
         loss.backward()
         optimizer.step()
@@ -120,7 +120,7 @@ def scores(model, loader):
     found, known = [], []
     for images, labels in loader:
         crops = images.shape[1] if images.ndim == 5 else 1
-        logits = model(tinynet.tensor(images.reshape(-1, *images.shape[-3:])))
+        logits = model(tinynet.tensor(images.reshape(-1, *images.shape[-3:]), device=model.devices[0]))
         found.append(F.softmax(logits, dim=1).numpy().reshape(len(labels), crops, -1).mean(1))
         known.append(labels)
     return np.concatenate(found), np.concatenate(known)

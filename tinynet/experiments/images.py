@@ -1,6 +1,7 @@
 """The images of a run: parts of a data set that each process decodes once, and loaders for them."""
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,11 +12,19 @@ from tinynet.experiments.networks import recipe_of
 MOST = 1000  # training images on which a trained network is tested
 
 
+class Source(NamedTuple):
+    """Where images come from and where they go. name: as for data.open_images. tiny: 80 and 40 drawn shapes instead."""
+
+    name: str
+    tiny: bool = False
+    device: str = "cpu"
+
+
 @functools.cache
-def open_images(name, side, tiny):
-    """(training set, validation set), as data.open_images. tiny: of 80 and 40 drawn shapes."""
-    if not tiny:
-        return data.open_images(name, side)
+def open_images(source, side):
+    """(training set, validation set)"""
+    if not source.tiny:
+        return data.open_images(source.name, side)
     root = data.shapes(train=80, val=40, side=side)
     return tuple(data.ImageFolder(root / split) for split in ("train", "val"))
 
@@ -46,9 +55,9 @@ class Part:
 class Images:
     """train, val: Parts, as a Setting wants them. side: at which they are read. statistics: those of a run, or None."""
 
-    def __init__(self, setting, name, tiny=False, statistics=None):
+    def __init__(self, setting, source, statistics=None):
         self.setting, self.side = setting, round(setting.image_size * 256 / 224)
-        train, val = open_images(name, self.side, tiny)
+        train, val = open_images(source, self.side)
         self.digest = train.digest()
         self.train, self.val = Part(train, setting.classes, setting.per_class), Part(val, setting.classes)
         self.statistics = statistics or data.fit_statistics(self.train, self.side, setting.seed)

@@ -32,7 +32,7 @@ def run(lab):
 
 
 def share(lab, setting):
-    images, _ = next(iter(Images(setting, lab.name, lab.tiny).to_train()))
+    images, _ = next(iter(Images(setting, lab.source).to_train()))
     return explain.signal_share(make_network(setting, len(lab.classes)), images)["fc8"]
 
 

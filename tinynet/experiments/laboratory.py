@@ -32,23 +32,24 @@ class Run(NamedTuple):
 
 
 class Laboratory:
-    """name: of the data, as --data takes it. base: the Setting that experiments change. seeds: runs of each setting.
+    """source: of the images. base: the Setting that experiments change. seeds: runs of each setting.
 
     page: what an experiment writes goes there.
     """
 
-    def __init__(self, name, base, seeds, folder, experiment, workers, tiny=False):
-        self.name, self.base, self.seeds, self.tiny = name, base, range(1, seeds + 1), tiny
+    def __init__(self, source, base, seeds, folder, experiment, workers):
+        self.source, self.base, self.seeds = source, base, range(1, seeds + 1)
         self.runs_folder, self.workers = folder / "runs", workers
         self.page = Page(folder, experiment)
         self.seconds = 0.0  # of training, in all runs of this experiment
-        self.train_set, self.val_set = open_images(name, round(base.image_size * 256 / 224), tiny)
+        self.train_set, self.val_set = open_images(source, round(base.image_size * 256 / 224))
         self.classes, self.digest = self.train_set.classes, self.train_set.digest()
 
     def needs(self, classes):
         """Raise RunError if the data set has fewer classes."""
         if len(self.classes) < classes:
-            raise RunError(f"{self.page.name} needs at least {classes} classes; {self.name} has {len(self.classes)}")
+            has = f"{self.source.name} has {len(self.classes)}"
+            raise RunError(f"{self.page.name} needs at least {classes} classes; {has}")
 
     def four_layers(self, **changes):
         """What differs from the base in the network of figure 1, on images of 32 x 32 like CIFAR-10's."""
@@ -56,7 +57,7 @@ class Laboratory:
         return dict(network="four-layers", recipe="he", image_size=32, width=width, lr=0.003) | changes
 
     def about(self):
-        base, kind = self.base, "drawn shapes" if self.name == "shapes" else Path(self.name).name
+        base, kind = self.base, "drawn shapes" if self.source.name == "shapes" else Path(self.source.name).name
         return (f"{kind}: {len(self.train_set):,} training and {len(self.val_set):,} validation images of "
                 f"{len(self.classes)} classes; {base.width:g} of the width, {base.image_size} x {base.image_size} "
                 f"pixels, {base.epochs} epochs, recipe {base.recipe}, seeds 1 to {len(self.seeds)}.")
@@ -69,7 +70,7 @@ class Laboratory:
         folders = [self.runs_folder / setting.key(self.digest) for setting in every]
         missing = {folder: setting for folder, setting in zip(folders, every, strict=True)
                    if not (folder / "result.json").exists()}
-        calls = [(fit, folder, self.name, self.tiny, setting) for folder, setting in missing.items()]
+        calls = [(fit, folder, self.source, setting) for folder, setting in missing.items()]
         self.work(calls, sum(setting.epochs for setting in missing.values()), "epoch")
         runs = iter([self.finished(folder, setting) for folder, setting in zip(folders, every, strict=True)])
         return {label: [next(runs) for _ in own] for label, own in settings.items()}
@@ -88,7 +89,7 @@ class Laboratory:
     def scores(self, runs, crops=1):
         """(a list of arrays (N, classes), labels (N,)): each run's probabilities for the validation images."""
         paths = [run.folder / f"scores-{crops}.npz" for run in runs]
-        calls = [(save_scores, path, self.name, self.tiny, run.setting, crops)
+        calls = [(save_scores, path, self.source, run.setting, crops)
                  for path, run in zip(paths, runs, strict=True) if not path.exists()]
         self.work(calls, len(calls), "network")
         found = [np.load(path) for path in paths]
@@ -100,8 +101,8 @@ class Laboratory:
             self.workers.work(calls, total, self.page.name, unit)
 
 
-def save_scores(path, name, tiny, setting, crops, after):
-    model, images = restored(path.parent, name, tiny, setting)
+def save_scores(path, source, setting, crops, after):
+    model, images = restored(path.parent, source, setting)
     found, labels = scores(model, images.to_validate(crops))
     np.savez(path, scores=found, labels=labels)
     after()

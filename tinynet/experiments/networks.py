@@ -27,9 +27,7 @@ class FourLayers(nn.Module):
     activation: a layer's class. lrn: normalize after the first two poolings. width: multiplies the numbers of kernels.
     """
 
-    devices = ("cpu",)
-
-    def __init__(self, classes, activation=nn.ReLU, lrn=False, width=1.0, image_size=32):
+    def __init__(self, classes, activation=nn.ReLU, lrn=False, width=1.0, image_size=32, device="cpu"):
         K1, K2, K3 = (max(round(K * width), 1) for K in (32, 32, 64))
         self.conv1, self.conv2 = nn.Conv2d(3, K1, 5, padding=2), nn.Conv2d(K1, K2, 5, padding=2)
         self.conv3 = nn.Conv2d(K2, K3, 5, padding=2)
@@ -39,6 +37,8 @@ class FourLayers(nn.Module):
         self.fc4 = nn.Linear(K3 * side * side, classes)
         shapes = {name: parameter.shape for name, parameter in self.named_parameters()}
         self.load_state_dict(FOUR_LAYERS.initial_weights(shapes))
+        self.devices = (device,)
+        self.to(device)
 
     def forward(self, x):
         x = self.norm(self.pool(self.activation(self.conv1(x))))
@@ -47,14 +47,14 @@ class FourLayers(nn.Module):
         return self.fc4(F.flatten(x, 1))
 
 
-def make_network(setting, classes):
+def make_network(setting, classes, device="cpu"):
     """The network of a Setting, with the initial weights of its seed. Raises RunError for sizes that cannot be."""
     tinynet.manual_seed(setting.seed)
     try:
         if setting.network == "four-layers":
             activation = nn.Tanh if setting.variant == "tanh" else nn.ReLU
-            return FourLayers(classes, activation, setting.variant == "lrn", setting.width, setting.image_size)
-        return AlexNet(classes, width=setting.width, image_size=setting.image_size, recipe=recipe_of(setting),
+            return FourLayers(classes, activation, setting.variant == "lrn", setting.width, setting.image_size, device)
+        return AlexNet(classes, [device], width=setting.width, image_size=setting.image_size, recipe=recipe_of(setting),
                        dropout=setting.dropout, variant=setting.variant)
     except ValueError as error:
         raise RunError(str(error)) from error
