@@ -38,6 +38,16 @@ def wait_until(condition, pause=0.001):
         time.sleep(pause)
 
 
+def test_images_are_as_large_as_in_the_paper(tmp_path):
+    """256 x 256 (section 2), unless asked otherwise."""
+    write_images(tmp_path / "src", "train/a/1.jpg")
+    assert main([str(tmp_path / "src"), str(tmp_path / "command"), "--workers", "1"]) == 0
+    prepare(tmp_path / "src", tmp_path / "function", workers=1, progress=False)
+    for name in ("command", "function"):
+        with Image.open(next((tmp_path / name).rglob("1.*"))) as image:
+            assert image.size == (256, 256)
+
+
 def test_a_tree_of_every_kind_of_file(tmp_path):
     src, dst = tmp_path / "src", tmp_path / "dst"
     write_images(src, "train/a/1.jpg", "train/a/2.PNG", "train/b/3.JPEG", "val/a/4.bmp", "val/b/5.jpeg",
