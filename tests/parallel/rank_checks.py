@@ -1,4 +1,5 @@
-"""What must hold on several ranks: `mpiexec -n 4 python tests/parallel/rank_checks.py losses data`. For test_ranks.py.
+"""What must hold on several ranks: `mpiexec -n 4 python tests/parallel/rank_checks.py "losses data" transposes`. For
+test_ranks.py.
 
 Each rank also computes what one process would, and compares.
 """
@@ -284,9 +285,11 @@ def disagreement(ranks):
 
 if __name__ == "__main__":
     everyone = parallel.init(parallel=True)
-    try:
-        globals()[sys.argv[1]](everyone, *sys.argv[2:])
-    except BaseException:
-        traceback.print_exc()
-        everyone.abort(1)
-    print(f"rank {everyone.rank} of {everyone.world_size} is content", flush=True)
+    for line in sys.argv[1:]:
+        name, *arguments = line.split()
+        try:
+            globals()[name](everyone, *arguments)
+        except BaseException:
+            traceback.print_exc()
+            everyone.abort(1)
+        print(f"rank {everyone.rank} of {everyone.world_size} is content: {line}", flush=True)

@@ -1,6 +1,7 @@
 """Training on several ranks, as mpiexec starts them: the same numbers as one process, and an end in order."""
 
 import csv
+import functools
 import os
 import re
 import shutil
@@ -79,16 +80,39 @@ def gone(number):
     return False
 
 
+TOGETHER = ["collectives", "collectives emu:0", "transposes", "buckets", "accumulation", "rows", "disagreement",
+            "gradients data", "gradients hybrid", "gradients hybrid emu:1", "losses data", "losses hybrid",
+            "losses data cpu,cpu", "losses data emu:0"]
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """What all of TOGETHER print, by the number of ranks: one start of mpiexec for each."""
+
+    @functools.cache
+    def on(n):
+        return start(n, *TOGETHER, program=(HERE / "rank_checks.py",)).communicate(timeout=300)
+
+    return on
+
+
 @pytest.mark.parametrize("n", [2, 4])
-@pytest.mark.parametrize("check", [
-    "collectives", "collectives emu:0", "transposes", "buckets", "accumulation", "rows", "missing", "disagreement",
-    "gradients data", "gradients hybrid", "gradients hybrid emu:1", "losses data", "losses hybrid",
-    "losses data cpu,cpu",
-    "losses data emu:0", "nccl",
-])
-def test_on_ranks(n, check):
-    out, err = run(n, *check.split(), program=(HERE / "rank_checks.py",))
-    assert (out.count("is content"), err) == (n, "")
+@pytest.mark.parametrize("check", TOGETHER)
+def test_on_ranks(outcomes, n, check):
+    out, err = outcomes(n)
+    assert len(re.findall(f"is content: {re.escape(check)}$", out, re.MULTILINE)) == n, err
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_on_ranks_nothing_else_is_printed(outcomes, n):
+    assert outcomes(n)[1] == ""
+
+
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize("check", ["missing", "nccl"])
+def test_on_ranks_of_their_own(n, check):
+    out, err = run(n, check, program=(HERE / "rank_checks.py",))
+    assert (out.count(f"is content: {check}"), err) == (n, "")
 
 
 @pytest.mark.parametrize("kind", ["data", "hybrid"])
