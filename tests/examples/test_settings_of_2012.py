@@ -1,5 +1,6 @@
 """What the paper and its code say, written out here, against the example's own objects (not against our tables)."""
 
+import inspect
 from dataclasses import FrozenInstanceError, asdict
 from types import SimpleNamespace
 
@@ -264,3 +265,11 @@ def test_ten_crops_are_averaged_after_the_softmax():
     result = training.evaluate(fake, Batch(), Ranks())
     assert result["loss"] == pytest.approx(-np.log([p[0, 0], p[1, 2]]).mean(), rel=1e-5)
     assert result["top1"] == np.mean([p[0].argmax() == 0, p[1].argmax() == 2])
+
+
+def test_alexnet_without_arguments_is_the_papers():
+    defaults = {name: p.default for name, p in inspect.signature(AlexNet).parameters.items()}
+    assert defaults | {"recipe": defaults["recipe"].name} == {
+        "classes": 1000, "devices": ("cpu",), "groups": 2, "width": 1.0, "image_size": 224, "recipe": "paper",
+        "dropout": 0.5, "split_fc8": False, "variant": "",
+    }
