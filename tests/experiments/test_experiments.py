@@ -157,14 +157,17 @@ def test_settings_that_differ_have_other_folders():
     (["lrn", "--device", "gpu"], "gpu"),
     (["lrn", "--full", "--tiny"], "not allowed with argument"),
     (["pretrain", "--data", "two"], "pretrain needs at least 4 classes; two has 2"),
+    (["lrn", "--data", "few"], "few has 2 training and 2 validation images; experiments need at least 40 and 10"),
     (["lrn", "--data", "two", "--out", "a-file"], "a-file"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_line(tmp_path, monkeypatch, capsys, arguments, line):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a-file").write_text("")
-    for name in ("train/cat", "train/dog", "val/cat", "val/dog"):
-        (tmp_path / "two" / name).mkdir(parents=True)
-        Image.new("RGB", (40, 40)).save(tmp_path / "two" / name / "1.png")
+    for root, count in (("few", 1), ("two", 20)):
+        for name in ("train/cat", "train/dog", "val/cat", "val/dog"):
+            (tmp_path / root / name).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (40, 40)).save(tmp_path / root / name / f"{i}.png")
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert line in printed.err and printed.err.count("\n") == 1

@@ -13,6 +13,8 @@ from tinynet.experiments.images import open_images
 from tinynet.experiments.page import Page
 from tinynet.experiments.setting import Setting
 
+LEAST = 40, 10  # training and validation images
+
 
 class Run(NamedTuple):
     """A finished run. result: {"epochs": rows, "losses": of each step, "trained_error", ...}."""
@@ -43,6 +45,10 @@ class Laboratory:
         self.page = Page(folder, experiment)
         self.seconds = 0.0  # of training, in all runs of this experiment
         self.train_set, self.val_set = open_images(source, round(base.image_size * 256 / 224))
+        sizes = len(self.train_set), len(self.val_set)
+        if sizes[0] < LEAST[0] or sizes[1] < LEAST[1]:
+            has = f"{sizes[0]} training and {sizes[1]} validation images"
+            raise RunError(f"{source.name} has {has}; experiments need at least {LEAST[0]} and {LEAST[1]}")
         self.classes, self.digest = self.train_set.classes, self.train_set.digest()
 
     def needs(self, classes):
