@@ -17,9 +17,9 @@ In `he`, too, conv1 keeps the paper's 0.01, on inputs of unit deviation. He's ru
 short run cannot train out of its filters: at half width, on ten classes of 112 x 112 photographs, 10 epochs reached
 50.8 % with it and 60.3 % with 0.01 (center crop).
 
-LRN's constants are for pixels of 0 to 255. In `he`, activations are 58 times smaller, so the sum of squares hardly counts
-beside k: its LRN multiplies everything by 2 ** -0.75 = 0.59 and does nothing else. docs/results.md has what a larger
-alpha would do (at 64 x 64 pixels, nothing that shows).
+LRN's constants are for pixels of 0 to 255. In `he`, activations are 58 times smaller, so the sum of squares hardly
+counts beside k: its LRN multiplies everything by 2 ** -0.75 = 0.59 and does nothing else. docs/results.md has what a
+larger alpha would do (at 64 x 64 pixels, nothing that shows).
 
 Dropout belongs here, too. In 2012, units were zeroed in training, and all were halved in evaluation; today the kept
 ones are doubled in training. The same initial weights then see inputs twice as large, so `paper` and `chm2012` scale as
