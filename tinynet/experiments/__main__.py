@@ -100,7 +100,7 @@ def perform(name, args, workers):
     lab = Laboratory(source, base, args.seeds, args.out, name, workers)
     lab.page.text(f"# {name}: {experiment.CLAIM}")
     experiment.run(lab)
-    lab.page.text(f"{lab.about()} {lab.seconds / 60:.1f} minutes of training on one core.")
+    lab.page.text(f"{lab.page.about} {lab.seconds / 60:.1f} minutes of training on one core.")
     lab.page.finish()
 
 

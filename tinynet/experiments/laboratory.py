@@ -42,7 +42,6 @@ class Laboratory:
     def __init__(self, source, base, seeds, folder, experiment, workers):
         self.source, self.base, self.seeds = source, base, range(1, seeds + 1)
         self.runs_folder, self.workers = folder / "runs", workers
-        self.page = Page(folder, experiment)
         self.seconds = 0.0  # of training, in all runs of this experiment
         self.train_set, self.val_set = open_images(source, round(base.image_size * 256 / 224))
         sizes = len(self.train_set), len(self.val_set)
@@ -50,6 +49,7 @@ class Laboratory:
             has = f"{sizes[0]} training and {sizes[1]} validation images"
             raise RunError(f"{source.name} has {has}; experiments need at least {LEAST[0]} and {LEAST[1]}")
         self.classes, self.digest = self.train_set.classes, self.train_set.digest()
+        self.page = Page(folder, experiment, self.about())
 
     def needs(self, classes):
         """Raise RunError if the data set has fewer classes."""

@@ -1,5 +1,7 @@
 """What an experiment shows: lines and tables, printed and kept in NAME.md, and a figure, NAME.png."""
 
+import textwrap
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -16,8 +18,10 @@ def spread(values, digits=1):
 
 
 class Page:
-    def __init__(self, folder, name):
-        self.folder, self.name, self.lines = folder, name, []
+    """name: of the experiment. about: on which data, with which network."""
+
+    def __init__(self, folder, name, about):
+        self.folder, self.name, self.about, self.lines = folder, name, about, []
 
     def text(self, line):
         print(line, flush=True)
@@ -72,6 +76,8 @@ class Page:
         self.save(figure)
 
     def save(self, figure):
+        title = textwrap.fill(f"{self.name}: {self.about}", round(15 * figure.get_figwidth()))
+        figure.suptitle(title, fontsize=8, color=plot.INK, parse_math=False)
         self.folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(self.folder / f"{self.name}.png", dpi=120)
 
