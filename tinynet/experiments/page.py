@@ -69,7 +69,7 @@ class Page:
                 length = min(map(len, rows))
                 values = np.array([row[:length] for row in rows]) * (1 if key.endswith("loss") else 100)
                 epochs = np.arange(1, length + 1)
-                axes.plot(epochs, values.mean(0), color=color, lw=1.6, label=label)
+                axes.plot(epochs, values.mean(0), color=color, lw=1.6, marker=".", label=label)
                 axes.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.15, lw=0)
             label_axes(axes, "epoch", title)
         axes.legend(frameon=False, fontsize=8)
