@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import tinynet
-from tinynet import data, nn, optim, parallel, training
+from tinynet import data, nn, optim, parallel, plot, training
+from tinynet.explain import figures
+from tinynet.explain.filter_history import FilterHistory
 from tinynet.metrics import MetricsFile
 from tinynet.models import AlexNet
 from tinynet.parallel import Ranks
@@ -219,7 +221,7 @@ def test_figure_4s_neighbors_are_the_nearest_by_the_last_hidden_layer(sets, monk
     """Six of the training set for each validation image, the nearest first, by Euclidean distance after fc7's ReLU."""
     train, val = sets
     tinynet.manual_seed(0)
-    model = AlexNet(10, ["cpu", "cpu"], width=0.1, image_size=SIZE, recipe=example.RECIPES["he"])
+    model = AlexNet(len(train.classes), ["cpu", "cpu"], width=0.1, image_size=SIZE, recipe=example.RECIPES["he"])
     made, outputs = loaders(sets), {}
 
     def seen(of):
@@ -229,10 +231,12 @@ def test_figure_4s_neighbors_are_the_nearest_by_the_last_hidden_layer(sets, monk
         return np.concatenate(outputs["relu7"], axis=1)
 
     drawn = []
-    monkeypatch.setattr(example.plot, "curves", lambda *_: None)
-    monkeypatch.setattr(example.plot, "nearest", lambda path, pictures, title: drawn.extend(pictures))
-    monkeypatch.setattr(example.plot, "filters", lambda path, weight, *_: drawn.append(weight))
-    example.draw_figures(tmp_path, options(), model, made, SimpleNamespace(rows=[]))
+    for name in ("filters_over_time", "layers", "patches", "confusion", "mistakes", "heading", "save"):
+        monkeypatch.setattr(figures, name, lambda *_, **__: None)
+    monkeypatch.setattr(plot, "curves", lambda *_: None)
+    monkeypatch.setattr(plot, "nearest", lambda path, pictures, title: drawn.extend(pictures))
+    monkeypatch.setattr(plot, "filters", lambda path, weight, *_: drawn.append(weight))
+    example.draw_figures(tmp_path, options(), model, made, SimpleNamespace(rows=[]), FilterHistory(model))
     np.testing.assert_array_equal(drawn.pop(0), model.state_dict()["conv1.weight"])
     known, asked = seen(train), np.linspace(0, 29, 6).astype(int)
     for row, i in zip(drawn, asked, strict=True):

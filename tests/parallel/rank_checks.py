@@ -292,4 +292,4 @@ if __name__ == "__main__":
         except BaseException:
             traceback.print_exc()
             everyone.abort(1)
-        print(f"rank {everyone.rank} of {everyone.world_size} is content: {line}", flush=True)
+        print(f"rank {everyone.rank} of {everyone.world_size} is content: {line}.", flush=True)
