@@ -19,6 +19,7 @@ import traceback
 
 from tinynet.errors import RunError
 from tinynet.parallel.ranks import Ranks
+from tinynet.parallel.watchdog import GRACE
 
 LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # what MPICH, Open MPI, MVAPICH set
 STOPPED = (0, 129, 130, 143)  # exit codes of a run that was asked to stop
@@ -70,7 +71,7 @@ def leave(line, code, ranks):
         line = line if same else line.replace("error:", f"error: rank {ranks.rank}:", 1)
         print("\n" * (ranks.rank > 0) + line, file=sys.stderr, flush=True)  # below the progress bar of rank 0
     elif len(lines) < ranks.world_size:
-        time.sleep(1)  # the line first
+        time.sleep(GRACE + 1)  # the line first: the lowest may have failed later, and still be waiting for others
     if len(lines) < ranks.world_size:
         ranks.abort(code)
     sys.exit(code)
