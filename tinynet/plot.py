@@ -117,12 +117,12 @@ def predictions(path, pictures, title):
         above.spines[:].set(visible=True, linewidth=2, color=INK if name is None else
                             SAME if guesses[0][0] == name else HELD_OUT)
         draw_text(above.set_xlabel, _short(name or "not known"), fontsize=9, color=INK if name else MUTED,
-               labelpad=2)
+                  labelpad=2)
         for place, (guess, probability) in enumerate(guesses):
             right = guess == name
             below.barh(place, probability, height=0.86, color=RIGHT if right else FAINT)
             draw_text(below.text, 0.02, place, _short(guess), va="center", fontsize=8, color=INK,
-                   weight="bold" if right else "normal")
+                      weight="bold" if right else "normal")
             below.text(1, place, f"{probability:.0%}", va="center", ha="right", fontsize=8, color=INK)
         below.set(xlim=(0, 1), ylim=(5, -0.5))  # with a gap below
     return save(figure, path, 110)

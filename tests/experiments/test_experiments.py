@@ -15,7 +15,7 @@ from PIL import Image
 
 from tinynet import data
 from tinynet.experiments.__main__ import NAMES, main, module
-from tinynet.experiments.fit import fit
+from tinynet.experiments.fit import NETWORK, fit
 from tinynet.experiments.images import Images, Source
 from tinynet.experiments.networks import make_network
 from tinynet.experiments.setting import TINY, Setting
@@ -87,7 +87,7 @@ def run_to_the_end(folder, setting, stop_after=None):
         assert not (folder / "result.json").exists()
     fit(folder, SHAPES, setting, lambda: epochs.append(1))
     assert len(epochs) == setting.epochs
-    return json.loads((folder / "result.json").read_text()), load(folder / "checkpoint.safetensors").arrays["model"]
+    return json.loads((folder / "result.json").read_text()), load(folder / NETWORK).arrays["model"]
 
 
 def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path):
@@ -97,6 +97,21 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path):
     assert whole["losses"] == parts["losses"] and len(whole["losses"]) == 30
     assert whole["trained_loss"] == parts["trained_loss"]
     assert all(np.array_equal(weights[name], others[name]) for name in weights)
+
+
+def test_a_run_that_was_stopped_while_it_wrote_its_result_writes_it(tmp_path, monkeypatch):
+    def stopped(path):
+        raise Stop
+
+    monkeypatch.setattr("tinynet.experiments.fit.replacing", stopped)
+    with pytest.raises(Stop):
+        fit(tmp_path / "run", SHAPES, TINY, lambda: None)
+    monkeypatch.undo()
+    fit(tmp_path / "run", SHAPES, TINY, lambda: pytest.fail("trained again"))
+    whole, _ = run_to_the_end(tmp_path / "whole", TINY)
+    again = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert again["losses"] == whole["losses"] and again["trained_loss"] == whole["trained_loss"]
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"result.json", NETWORK}
 
 
 def test_a_run_is_that_of_the_example(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinynet import explain
 from tinynet.experiments.fit import restored
+from tinynet.experiments.laboratory import load_arrays, save_arrays
 from tinynet.experiments.page import COLORS, one_plot, spread
 
 CLAIM = "images whose fc7 outputs are near are alike, though their pixels are not near (6.1, figure 4)"
@@ -19,7 +20,7 @@ def run(lab):
     paths = [run.folder / "features.npz" for run in runs]
     missing = [(path, run) for path, run in zip(paths, runs, strict=True) if not path.exists()]
     lab.work([(save_features, path, lab.source, run.setting) for path, run in missing], len(missing), "network")
-    found = [dict(np.load(path)) for path in paths]
+    found = [load_arrays(path) for path in paths]
     shares = {kind: [retrieval(one, kind) for one in found] for kind in ("fc7", "pixels")}
     errors = {kind: [100 * classify(one, kind) for one in found] for kind in ("fc7", "pixels")}
     lab.page.table(["", f"right among the {NEAREST} nearest, %", "error of a linear classifier, %"],
@@ -48,7 +49,7 @@ def save_features(path, source, setting, after):
         pixels = [transform(part.image(i, images.side)) for i in chosen]
         found[f"{split}-pixels"] = np.array(pixels).reshape(len(pixels), -1)
         found[f"{split}-labels"] = part.labels[chosen]
-    np.savez(path, **found)
+    save_arrays(path, **found)
     after()
 
 

@@ -18,6 +18,9 @@ from tinynet.experiments.networks import LAST, make_network, recipe_of, take_wei
 from tinynet.files import replacing
 from tinynet.metrics import topk_correct
 from tinynet.training import Checkpoint, load
+from tinynet.training.predict import answers
+
+NETWORK = "network.safetensors"  # of a finished run: without what only training needs
 
 
 class History:
@@ -42,7 +45,7 @@ def fit(folder, source, setting, after_epoch):
     loader, validate = images.to_train(), images.to_validate()
     model, history = make_network(setting, len(images.train.classes), source.device), History()
     if setting.start:
-        start = folder.parent / setting.start.key(images.digest) / "checkpoint.safetensors"
+        start = folder.parent / setting.start.key(images.digest) / NETWORK
         other_classes = setting.classes != setting.start.classes
         take_weights(model, load(start).arrays["model"], LAST[setting.network] if other_classes else None)
     optimizer, schedule = make_optimizer(setting, model)
@@ -59,14 +62,15 @@ def fit(folder, source, setting, after_epoch):
         checkpoint.save()
         after_epoch()
     result = history.state_dict() | {f"trained_{key}": value for key, value in test(model, images.trained()).items()}
-    Checkpoint(checkpoint.path, model=model, statistics=images.statistics).save(classes=images.train.classes)
+    Checkpoint(folder / NETWORK, model=model, statistics=images.statistics).save(classes=images.train.classes)
     with replacing(folder / "result.json") as unfinished:
         unfinished.write_text(json.dumps(result), encoding="utf-8")
+    checkpoint.path.unlink()  # only now: a run that is stopped before goes on from it
 
 
 def restored(folder, source, setting):
     """(the trained network of a run, its Images)"""
-    saved = load(folder / "checkpoint.safetensors")
+    saved = load(folder / NETWORK)
     statistics = data.Statistics.from_state_dict(saved.state_dict("statistics"))
     images = Images(setting, source, statistics)
     model = make_network(setting, len(images.train.classes), source.device)
@@ -112,26 +116,13 @@ def train_epoch(model, loader, optimizer, losses):
     return {"loss": total / count, "error": wrong / count}
 
 
-@tinynet.no_grad()
-def scores(model, loader):
-    """(scores (N, classes), labels (N,)): probabilities, averaged over the crops of an image if there are several."""
-    model.eval()
-    loader.load_state_dict({"epoch": 0, "position": 0})
-    found, known = [], []
-    for images, labels in loader:
-        crops = images.shape[1] if images.ndim == 5 else 1
-        logits = model(tinynet.tensor(images.reshape(-1, *images.shape[-3:]), device=model.devices[0]))
-        found.append(F.softmax(logits, dim=1).numpy().reshape(len(labels), crops, -1).mean(1))
-        known.append(labels)
-    return np.concatenate(found), np.concatenate(known)
-
-
 def test(model, loader):
     """{"loss", "error", "top5"}: of the network as it is used, without dropout; the last is the error among five."""
-    return errors(*scores(model, loader))
+    return errors(*answers(model, loader))
 
 
 def errors(found, labels):
+    """The same of probabilities (N, classes) and labels (N,)."""
     right = np.maximum(found[np.arange(len(labels)), labels], 1e-30)
     top1, top5 = (1 - float(topk_correct(found, labels, k).mean()) for k in (1, 5))
     return {"loss": float(-np.log(right).mean()), "error": top1, "top5": top5}

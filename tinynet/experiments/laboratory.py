@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tinynet.errors import RunError
-from tinynet.experiments.fit import fit, restored, scores
+from tinynet.experiments.fit import fit, restored
 from tinynet.experiments.images import open_images
 from tinynet.experiments.page import Page
 from tinynet.experiments.setting import Setting
+from tinynet.files import replacing
+from tinynet.training.predict import answers
 
 LEAST = 40, 10  # training and validation images
 
@@ -98,7 +100,7 @@ class Laboratory:
         calls = [(save_scores, path, self.source, run.setting, crops)
                  for path, run in zip(paths, runs, strict=True) if not path.exists()]
         self.work(calls, len(calls), "network")
-        found = [np.load(path) for path in paths]
+        found = [load_arrays(path) for path in paths]
         return [one["scores"] for one in found], found[0]["labels"]
 
     def work(self, calls, total, unit):
@@ -109,6 +111,17 @@ class Laboratory:
 
 def save_scores(path, source, setting, crops, after):
     model, images = restored(path.parent, source, setting)
-    found, labels = scores(model, images.to_validate(crops))
-    np.savez(path, scores=found, labels=labels)
+    found, labels = answers(model, images.to_validate(crops))
+    save_arrays(path, scores=found, labels=labels)
     after()
+
+
+def save_arrays(path, **arrays):
+    """A .npz file, whole or not at all: a command that is stopped here does not find half of one later."""
+    with replacing(path) as unfinished, open(unfinished, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def load_arrays(path):
+    with np.load(path) as arrays:
+        return dict(arrays)

@@ -101,7 +101,7 @@ def label_axes(axes, x, y):
     axes.grid(alpha=0.25)
 
 
-# By the number of seeds: how many standard errors on either side of the mean hold 95 % (Student's t)
+# By the number of seeds: how many standard errors on either side of the mean hold 95 % (Student's t); fewer beyond 10
 STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
 
 

@@ -8,6 +8,7 @@ chance: how often 2,000 random halves of the same kernels differ as much.
 import numpy as np
 from matplotlib.figure import Figure
 
+from tinynet.experiments.fit import NETWORK
 from tinynet.experiments.page import COLORS, label_axes
 from tinynet.training import load
 
@@ -19,7 +20,7 @@ def run(lab):
     rows, figure = [], Figure(figsize=(9, 3.6), layout="constrained")
     for (label, own), axes in zip(runs.items(), figure.subplots(1, 2, sharey=True), strict=True):
         for x, one in enumerate(own):
-            colors = colorfulness(load(one.folder / "checkpoint.safetensors").arrays["model"]["conv1.weight"])
+            colors = colorfulness(load(one.folder / NETWORK).arrays["model"]["conv1.weight"])
             columns = np.split(colors, 2)
             by_chance = chance(colors)
             rows.append([label, str(one.setting.seed), *(f"{column.mean():.2f}" for column in columns),
