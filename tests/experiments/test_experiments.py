@@ -168,6 +168,7 @@ def test_settings_that_differ_have_other_folders():
     (["pool"], "there is no experiment pool; there are relu-vs-tanh, lrn, "),
     (["lrn", "--seeds", "0"], "--seeds: expected a whole number above 0, got 0"),
     (["lrn", "--data", "nowhere"], "nowhere/train does not exist; expected a folder with train/<class>/<images>"),
+    (["lrn", "--data", "lean"], "lean has 2 training and 10 validation images; experiments need at least 40 and 10"),
     (["lrn", "--device", "cuda:9"], "cuda"),
     (["lrn", "--device", "gpu"], "gpu"),
     (["lrn", "--full", "--tiny"], "not allowed with argument"),
@@ -178,10 +179,10 @@ def test_settings_that_differ_have_other_folders():
 def test_what_cannot_be_is_refused_in_one_line(tmp_path, monkeypatch, capsys, arguments, line):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a-file").write_text("")
-    for root, count in (("few", 1), ("two", 20)):
+    for root, train, val in (("few", 1, 1), ("lean", 1, 5), ("two", 20, 5)):
         for name in ("train/cat", "train/dog", "val/cat", "val/dog"):
             (tmp_path / root / name).mkdir(parents=True)
-            for i in range(count):
+            for i in range(train if name.startswith("train") else val):
                 Image.new("RGB", (40, 40)).save(tmp_path / root / name / f"{i}.png")
     assert main(arguments) == 2
     printed = capsys.readouterr()
